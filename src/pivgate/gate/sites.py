@@ -12,7 +12,7 @@ class GatedSite:
         host: The name as the configuration has it, lower case; may begin with ``*.``.
         port: TCP port it is served on.
         groups: Every group that is asked for on the way to the upstream, outermost first.
-        listen: The addresses its server listens on, in Caddy's notation, such as ``:443`` or ``127.0.0.1:8443``.
+        listen: The addresses its server listens on, as Caddy writes them: ``:443``, ``127.0.0.1:8443``.
     """
 
     host: str

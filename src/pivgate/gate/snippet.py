@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The file that defines the ``pivgate`` snippet, and the Caddyfile a new home begins with. Pure.
+
+What each line does, and what goes wrong without it, is in ``docs/reference/snippet.md``; ``config_audit``
+proves on the adapted JSON that a site which imports the snippet still has its shape.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pivgate.errors import InputError
+from pivgate.gate.pages import Reason, check_contact, html_page, text_page
+
+VERDICT_HOST: Final = "pivgate.verdict"
+"""The host name under which the running gate is asked for its verdict, on its own unix socket."""
+
+SOCKET_MODE: Final = "0200"
+"""Permissions of both sockets: writing, which is what connecting takes, for the owner alone."""
+
+FINGERPRINT_ENTRY: Final = "/{http.request.tls.client.fingerprint}"
+"""Where a certificate's entry is looked for in its group's folder: never with a slash at the end, which
+would match the folder itself."""
+
+GROUP_PATTERN: Final = "[a-z0-9][a-z0-9_-]{0,62}"
+
+# What may stand in Connection. A proxy removes every header field named there, so a client could make
+# the identity headers vanish on their way to the upstream (RFC 9110, section 7.6.1).
+CONNECTION_PATTERN: Final = r"^(?i)([ \t]*(keep-alive|close|upgrade|te|http2-settings)?[ \t]*(,|$))*$"
+
+# The alphabet of pivgate.names.check_user_name, as Go writes it in a distinguished name (RFC 2253 escapes
+# a plus sign). Both ends are anchored: the subject is this one attribute or the request is refused.
+USER_PATTERN: Final = r"^CN=([A-Za-z0-9](?:[A-Za-z0-9._@-]|\\\+)*)$"
+
+# Visible ASCII with one domain behind it: what can be a header's value whatever stands in it.
+EMAIL_PATTERN: Final = r"^[!-~]+@[A-Za-z0-9.-]+$"
+
+# Every spelling that some upstream reads as one of the identity headers: CGI, WSGI and PHP turn the
+# separators - _ . into the same underscore. A final asterisk is Caddy's wildcard; names match in any case.
+DELETED_HEADERS: Final = (
+    "X-Client-*", "X-Client_*", "X-Client.*", "X_Client*", "X.Client*",
+    "Client-Cert*", "Client_Cert*", "Client.Cert*",
+    "X-Real-Ip", "X-Real_Ip", "X-Real.Ip", "X_Real*", "X.Real*",
+    "Forwarded",
+)  # fmt: skip
+
+# Characters that would end the quoted text, name a placeholder, be a glob in the matcher's root (where
+# Caddy expands it: `allow[1]` opens the folder allow1), or begin the mode of a socket.
+_FORBIDDEN_IN_PATHS: Final = '"`{}*?[]\\|'
+
+
+@dataclass(frozen=True)
+class SnippetInput:
+    """What the snippet depends on.
+
+    Attributes:
+        authority_pem: The authority's certificate: nothing else can have signed a client certificate.
+        access: The access tree.
+        verdict_socket: Where the running gate tells its verdict.
+        contact: Whom a refused holder is told to ask; one line, may be empty.
+    """
+
+    authority_pem: Path
+    access: Path
+    verdict_socket: Path
+    contact: str = ""
+
+
+def render(wanted: SnippetInput) -> str:
+    """Write the file ``pivgate.caddy``.
+
+    Raises:
+        InputError: A path cannot stand in a Caddyfile without meaning something else, or the contact is not
+            one visible line.
+    """
+    authority = _path(wanted.authority_pem, "the authority's certificate")
+    access = _path(wanted.access, "the access tree")
+    socket = _path(wanted.verdict_socket, "the verdict socket")
+    check_contact(wanted.contact)
+    deletions = "\n".join(f"\t\trequest_header -{name}" for name in DELETED_HEADERS)
+    return f"""\
+# Written by pivgate, and written anew whenever it applies a configuration: changes here are lost.
+# What each line is for: docs/reference/snippet.md
+
+# import pivgate GROUP [what tls takes] {{ directives }}
+(pivgate) {{
+	tls {{args[1:]}} {{
+		client_auth {{
+			mode require_and_verify
+			trust_pool file "{authority}"
+		}}
+	}}
+	import pivgate-gate {{args[0]}} {{
+		{{block}}
+	}}
+}}
+
+# import pivgate-tls GROUP {{ tls {{ options of tls }} site {{ directives }} }}
+(pivgate-tls) {{
+	tls {{
+		client_auth {{
+			mode require_and_verify
+			trust_pool file "{authority}"
+		}}
+		{{blocks.tls}}
+	}}
+	import pivgate-gate {{args[0]}} {{
+		{{blocks.site}}
+	}}
+}}
+
+(pivgate-gate) {{
+	route {{
+		@pivgate_connection not vars_regexp {{http.request.header.Connection}} `{CONNECTION_PATTERN}`
+		handle @pivgate_connection {{
+			import pivgate-refuse 400 "{Reason.CONNECTION_HEADER}"
+		}}
+
+		@pivgate_unlisted not file {{
+			root "{access}/{{args[0]}}"
+			try_files {FINGERPRINT_ENTRY}
+		}}
+		handle @pivgate_unlisted {{
+			@pivgate_in_force file {{
+				root "{access}/everyone"
+				try_files {FINGERPRINT_ENTRY}
+			}}
+			handle @pivgate_in_force {{
+				import pivgate-refuse 403 "{Reason.NOT_A_MEMBER}"
+			}}
+			handle {{
+				import pivgate-refuse 403 "{Reason.NOT_IN_FORCE}"
+			}}
+		}}
+
+		@pivgate_nameless not vars_regexp pivgate_user {{http.request.tls.client.subject}} `{USER_PATTERN}`
+		handle @pivgate_nameless {{
+			import pivgate-refuse 403 "{Reason.NAMELESS}"
+		}}
+
+{deletions}
+
+		request_header X-Client-User {{http.regexp.pivgate_user.1}}
+		request_header X-Client-User `\\\\\\+` +
+		request_header X-Client-Subject {{http.request.tls.client.subject}}
+		request_header X-Client-Serial {{http.request.tls.client.serial}}
+		request_header X-Client-Fingerprint {{http.request.tls.client.fingerprint}}
+		@pivgate_email vars_regexp {{http.request.tls.client.san.emails.0}} `{EMAIL_PATTERN}`
+		request_header @pivgate_email X-Client-Email {{http.request.tls.client.san.emails.0}}
+
+		handle {{
+			{{block}}
+		}}
+	}}
+}}
+
+(pivgate-refuse) {{
+	header {{
+		Cache-Control no-store
+		Vary Accept
+		X-Content-Type-Options nosniff
+		Content-Security-Policy "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+	}}
+	@pivgate_browser header Accept *text/html*
+	handle @pivgate_browser {{
+		header Content-Type "text/html; charset=utf-8"
+		respond {_heredoc(html_page("{args[1]}", wanted.contact), 3)} {{args[0]}}
+	}}
+	handle {{
+		respond {_heredoc(text_page("{args[1]}", wanted.contact), 3)} {{args[0]}}
+	}}
+}}
+
+http://{VERDICT_HOST} {{
+	bind "unix/{socket}|{SOCKET_MODE}"
+	route {{
+		@admitted {{
+			path_regexp ^/{GROUP_PATTERN}/[0-9a-f]{{64}}$
+			file {{
+				root "{access}"
+				try_files {{http.request.uri.path}}
+			}}
+		}}
+		respond @admitted "admitted" 200
+		respond "refused" 403
+	}}
+}}
+"""
+
+
+def initial_caddyfile(
+    admin_socket: Path, *, http_port: int = 80, https_port: int = 443, listen: str = ""
+) -> str:
+    """Write the Caddyfile of a new home; from then on it is the operator's.
+
+    Args:
+        admin_socket: Where Caddy's admin API is to listen.
+        http_port: Port of plain HTTP, where Caddy only redirects to HTTPS.
+        https_port: Port of the sites.
+        listen: An address to listen on instead of all, such as ``127.0.0.1``.
+
+    Raises:
+        InputError: The socket's path cannot stand in a Caddyfile.
+    """
+    options = [f'admin "unix/{_path(admin_socket, "the admin socket")}|{SOCKET_MODE}"', "skip_install_trust"]
+    if http_port != 80:
+        options.append(f"http_port {http_port}")
+    if https_port != 443:
+        options.append(f"https_port {https_port}")
+    if listen:
+        options.append(f"default_bind {listen}")
+    written = "\n".join(f"\t{option}" for option in options)
+    return f"""\
+# This file is yours. `pivgate site add` and `pivgate site remove` edit only the blocks that import pivgate.
+{{
+{written}
+	servers {{
+		protocols h1 h2
+	}}
+}}
+
+import pivgate.caddy
+"""
+
+
+def _path(path: Path, what: str) -> str:
+    text = str(path)
+    bad = next((character for character in text if character in _FORBIDDEN_IN_PATHS), "")
+    if bad or not text.isprintable():
+        trouble = f"has {bad} in it" if bad else "has characters that cannot be seen"
+        raise InputError(
+            f"The path of {what}, {text!a}, {trouble}",
+            'Choose a home whose path has none of " ` { } * ? [ ] \\ | and no invisible characters.',
+        )
+    if not path.is_absolute() or ".." in path.parts:
+        raise InputError(
+            f"The path of {what}, {text}, is not absolute", "Name the home by its full path, without `..`."
+        )
+    return text
+
+
+def _heredoc(text: str, depth: int) -> str:
+    # Caddy ends a heredoc where its marker first appears, in the middle of a line too.
+    marker = "PAGE"
+    while marker in text:
+        marker += "_"
+    tabs = "\t" * depth
+    lines = "".join(f"{tabs}{line}\n" if line else "\n" for line in text.split("\n"))
+    return f"<<{marker}\n{lines}{tabs}{marker}"
