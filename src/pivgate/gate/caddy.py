@@ -19,8 +19,8 @@ from pivgate.settings import Home
 
 CADDY_VARIABLE = "PIVGATE_CADDY"
 
-# 2.9.0 turned TLS session tickets off where client certificates are asked for, 2.11.3 broke the leaf verifier, 2.11.4 mended it and
-# drops header names with underscores, which an upstream may take for ours (CVE-2026-52845).
+# From 2.9.0 on no TLS session is resumed where client certificates are asked for; from 2.11.4 on header names
+# with underscores, which an upstream may take for ours, are dropped (CVE-2026-52845).
 OLDEST = (2, 11, 4)
 
 _VERSION = re.compile(r"v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(-[0-9A-Za-z.-]+)?(?:\+\S*)?(?:\s|$)")
@@ -187,7 +187,9 @@ def adapt(caddy: Caddy, home: Home, caddyfile: Path) -> Adapted:
         raise GateError(f"Caddy does not finish reading {caddyfile}", "Does it import itself?") from error
     remarks = [_remark(line) for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
     if done.returncode:
-        reason = remarks[-1] if remarks else f"exit status {done.returncode}"
+        reason = remarks[-1].removesuffix(" import chain: ['']") if remarks else f"status {done.returncode}"
+        if reason == "EOF":
+            reason = "it is empty"
         raise GateError(
             f"Caddy does not understand {caddyfile}: {reason}",
             "Mend that line and run the command again; what was served before still is.",

@@ -99,7 +99,7 @@ def exchange(
 
 
 def listener(path: Path, timeout: float = 2.0) -> int | None:
-    """Return the process id of whoever listens on a unix socket (SO_PEERCRED, unix(7)); None if nobody does."""
+    """Return which process listens on a unix socket (SO_PEERCRED, unix(7)); None if none does."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)
         try:

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The running Caddy: start it, find it again, stop it, and never touch another process.
+
+Caddy starts with nothing but its admin API, on a unix socket in the home, and is handed what to serve
+through it. So a first start and a reload take the same way, and a Caddy that pivgate was killed beside
+serves nobody.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pivgate.errors import GateError
+from pivgate.files import PRIVATE_FILE, make_private_directory, storage_error
+from pivgate.gate.admin import AdminApi, at_home
+from pivgate.gate.caddy import Caddy, surroundings
+from pivgate.gate.ports import explain
+from pivgate.gate.unix_http import BrokeOffError, NotRunningError, listener
+from pivgate.settings import Home
+
+_START_PATIENCE = 15.0
+_LOG_LIMIT = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Running:
+    """The Caddy of a home.
+
+    Attributes:
+        pid: Its process id.
+        program: The program it was started as.
+    """
+
+    pid: int
+    program: Path
+
+
+def running(home: Home) -> Running | None:
+    """Find the Caddy that serves a home; None when there is none.
+
+    Its process id is in the pid file that Caddy writes; should that be lost, the admin socket tells who
+    listens. A process counts only if its command line is that of the Caddy of this very home, so a number
+    that the system has given to another process in the meantime is never taken for it.
+    """
+    for pid in (_pid_in(home.caddy_pid), listener(home.admin_socket)):
+        if pid is not None and (program := _program(pid, home)):
+            return Running(pid, program)
+    return None
+
+
+def start(caddy: Caddy, home: Home) -> Running:
+    """Start Caddy, detached from this process and its terminal, serving nothing yet.
+
+    Raises:
+        GateError: It runs already, or ended at once; the reason is taken from its log.
+        StorageError: The home cannot be written.
+        HomeError: The home's path is too long for a socket.
+    """
+    home.check_socket_paths()
+    if found := running(home):
+        raise GateError(f"The gate is already running (process {found.pid})", "To stop it: `pivgate down`.")
+    if (other := listener(home.admin_socket)) is not None:
+        raise GateError(
+            f"Process {other} listens on {home.admin_socket} and was not started by pivgate",
+            "Stop that process and run the command again.",
+        )
+    make_private_directory(home.run)
+    make_private_directory(home.caddy_storage)
+    _clear(home)
+    log, offset = _open_log(home.caddy_log)
+    try:
+        process = _spawn(caddy, home, log)
+    finally:
+        os.close(log)
+    try:
+        _await_admin(process, caddy, home, offset)
+    except BaseException:
+        process.kill()
+        process.wait()
+        _clear(home)
+        raise
+    # Whoever started it reaps it, should it end first: demo and tests live on beside it.
+    threading.Thread(target=process.wait, daemon=True).start()
+    return Running(process.pid, caddy.path)
+
+
+def stop(home: Home, grace: float = 5.0) -> bool:
+    """Stop the Caddy of a home: politely, then by force.
+
+    Args:
+        home: The home.
+        grace: Seconds to let requests in progress finish. New ones are refused at once.
+
+    Returns:
+        Whether there was one to stop.
+
+    Raises:
+        GateError: It belongs to another user, or does not end.
+    """
+    found = running(home)
+    if found is None:
+        _clear(home)
+        return False
+    try:
+        handle = os.pidfd_open(found.pid)
+    except ProcessLookupError:
+        _clear(home)
+        return True
+    try:
+        # The handle names one process for good. Looking again after taking it shuts out a number given away.
+        if _program(found.pid, home) and not (
+            _signal(handle, signal.SIGTERM, grace) or _signal(handle, signal.SIGKILL, grace)
+        ):
+            raise GateError(f"Caddy (process {found.pid}) does not end", "Look at it with `ps`.")
+    except PermissionError as error:
+        raise GateError(
+            f"This user may not stop Caddy (process {found.pid})",
+            "Run the command as the user who started it.",
+        ) from error
+    finally:
+        os.close(handle)
+    _clear(home)
+    return True
+
+
+def command(program: Path, home: Home) -> list[str]:
+    """Return the command line that the Caddy of a home is started with, and known by."""
+    return [str(program), "run", "--config", "-", "--pidfile", str(home.caddy_pid)]
+
+
+def _spawn(caddy: Caddy, home: Home, log: int) -> "subprocess.Popen[bytes]":
+    with tempfile.TemporaryFile(dir=home.run) as config:
+        config.write(json.dumps(at_home({}, home.admin_socket)).encode())
+        config.seek(0)
+        try:
+            return subprocess.Popen(  # noqa: S603 - found by find_caddy
+                command(caddy.path, home),
+                stdin=config,
+                stdout=log,
+                stderr=log,
+                env=surroundings(home),
+                # Paths in a Caddyfile that are not absolute start where the Caddyfile is.
+                cwd=home.caddyfile.parent,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise GateError(f"Cannot run {caddy.path}: {error.strerror}", "Check that program.") from error
+
+
+def _await_admin(process: "subprocess.Popen[bytes]", caddy: Caddy, home: Home, offset: int) -> None:
+    api = AdminApi(home.admin_socket, timeout=_START_PATIENCE)
+    deadline = time.monotonic() + _START_PATIENCE
+    while process.poll() is None:
+        with suppress(NotRunningError, BrokeOffError):
+            if api.config():
+                return
+        if time.monotonic() > deadline:
+            raise GateError(
+                f"Caddy does not answer within {_START_PATIENCE:.0f} seconds", f"Its log: {home.caddy_log}"
+            )
+        time.sleep(0.005)
+    reason = last_complaint(home.caddy_log, offset) or f"status {process.returncode}"
+    raise explain(reason, caddy.path) or GateError(
+        f"Caddy ended at once: {reason}", f"Its whole log: {home.caddy_log}"
+    )
+
+
+def last_complaint(log: Path, offset: int = 0) -> str:
+    """Return the last error Caddy wrote, or else its last line; empty if it wrote nothing."""
+    with log.open("rb") as file:
+        file.seek(offset)
+        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    for line in reversed(lines):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            if line.startswith("Error: "):
+                return line.removeprefix("Error: ").removeprefix("loading initial config: ")
+            continue
+        if isinstance(entry, dict) and entry.get("level") in ("error", "fatal", "panic"):
+            return str(entry.get("error") or entry.get("msg") or line)
+    return lines[-1] if lines else ""
+
+
+def _open_log(path: Path) -> tuple[int, int]:
+    try:
+        if path.exists() and path.stat().st_size > _LOG_LIMIT:
+            path.replace(path.with_suffix(".log.1"))
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, PRIVATE_FILE)
+        os.fchmod(log, PRIVATE_FILE)
+        return log, os.fstat(log).st_size
+    except OSError as error:
+        raise storage_error("write", path, error) from error
+
+
+def _clear(home: Home) -> None:
+    """Remove what a Caddy that is gone has left. Nobody listens there any more."""
+    for path in (home.caddy_pid, home.admin_socket, home.verdict_socket):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error("remove", path, error) from error
+
+
+def _pid_in(path: Path) -> int | None:
+    try:
+        text = path.read_text(errors="replace").strip()
+    except OSError:
+        return None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _program(pid: int, home: Home) -> Path | None:
+    """Return the program of a process if it is the Caddy of this home, and alive."""
+    try:
+        arguments: Sequence[bytes] = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+    except OSError:
+        return None
+    # A process that has ended and was not reaped yet has an empty command line.
+    if len(arguments) < 2 or [os.fsdecode(part) for part in arguments[1:]] != command(Path(), home)[1:]:
+        return None
+    return Path(os.fsdecode(arguments[0]))
+
+
+def _signal(handle: int, number: signal.Signals, patience: float) -> bool:
+    """Send a signal and wait; return whether the process has ended."""
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(handle, number)
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(patience * 1000))

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ask the running gate whether it would let a certificate in, after it was revoked above all.
+
+The same Caddy process that serves the sites answers, on a unix socket, by the same matcher over the same tree
+(the verdict site of ``pivgate.caddy``), so the answer is what the next request will meet.
+"""
+
+import time
+from collections.abc import Iterable
+from enum import Enum
+
+from pivgate.errors import GateError, OpenGateError
+from pivgate.gate.snippet import VERDICT_HOST
+from pivgate.gate.unix_http import exchange
+from pivgate.settings import Home
+
+
+class Verdict(Enum):
+    """What the gate would do with a certificate."""
+
+    ADMITTED = 200
+    REFUSED = 403
+
+
+def ask(home: Home, group: str, fingerprint: str) -> Verdict:
+    """Ask the running gate about one certificate.
+
+    Args:
+        home: The home whose gate is asked.
+        group: The group that a site asks for.
+        fingerprint: SHA-256 of the certificate, 64 lower-case hexadecimal digits.
+
+    Raises:
+        NotRunningError: No gate is running; nothing is served.
+        GateError: It does not say.
+    """
+    reply = exchange(home.verdict_socket, VERDICT_HOST, "GET", f"/{group}/{fingerprint}")
+    try:
+        return Verdict(reply.status)
+    except ValueError:
+        raise GateError(
+            f"The gate answers {reply.status} when asked for its verdict",
+            "Is `import pivgate.caddy` still in the Caddyfile? `pivgate up` applies it again.",
+        ) from None
+
+
+def await_refusal(home: Home, groups: Iterable[str], fingerprint: str, patience: float = 2.0) -> float:
+    """Return once the running gate refuses a certificate in every group.
+
+    Args:
+        home: The home whose gate is asked.
+        groups: The groups to ask about; ``everyone`` is asked about in any case.
+        fingerprint: SHA-256 of the certificate, 64 lower-case hexadecimal digits.
+        patience: Seconds in which the gate must come to refuse.
+
+    Returns:
+        Milliseconds until the last of them was refused.
+
+    Raises:
+        NotRunningError: No gate is running; nothing is served.
+        OpenGateError: The gate still lets it in after that time.
+        GateError: It does not say.
+    """
+    begun = time.monotonic()
+    for group in sorted({"everyone", *groups}):
+        while ask(home, group, fingerprint) is not Verdict.REFUSED:
+            if time.monotonic() - begun > patience:
+                raise OpenGateError(
+                    f"The gate still lets the certificate {fingerprint[:16]}… in as one of {group}",
+                    "Close the gate with `pivgate down`; then look for what has put "
+                    f"{home.access / group / fingerprint} there.",
+                )
+            time.sleep(0.005)
+    return (time.monotonic() - begun) * 1000
