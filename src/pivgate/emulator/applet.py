@@ -9,8 +9,8 @@ from pivgate.emulator.apdu import CommandApdu
 class Applet(Protocol):
     """An application that is selected by its identifier and then answers commands.
 
-    Chaining of commands and replies, and the checks of the class byte, have been done by the card: an applet sees
-    whole commands with class 00, and returns whole replies.
+    The card has done the chaining of commands and replies and checked the class byte: an applet sees whole
+    commands with class 00, and returns whole replies.
     """
 
     @property

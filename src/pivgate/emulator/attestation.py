@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attestation: the chain above a key, and the statements that it signs.
 
-The shapes are those of certificates made by real YubiKeys (lengths of serial numbers, validity, extensions and their
-order); the names are not: every certificate above a statement says that it comes from an emulator.
+The shapes are those of certificates made by real YubiKeys (lengths of serial numbers, validity, extensions
+and their order); the names are not: every certificate above a statement says that it is an emulator's.
 Extensions: Yubico, "PIV attestation", https://developers.yubico.com/PIV/Introduction/PIV_attestation.html
 """
 
@@ -55,7 +55,7 @@ class AttestationIdentity:
     Attributes:
         key: The private key of slot f9.
         certificate: Its certificate, which the key hands out.
-        chain: What stands above that certificate, its issuer first and the root last. The key does not hold these.
+        chain: What stands above that certificate, its issuer first and the root last; not held by the key.
     """
 
     key: AttestationKey

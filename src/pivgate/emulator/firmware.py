@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each firmware can do, as data.
 
-Sources: Yubico's "YubiKey 5 Series technical manual" (firmware overview), the release notes of firmware 5.4 and 5.7,
-and what yubikit asks of each version.
+Sources: Yubico's "YubiKey 5 Series technical manual" (firmware overview), the release notes of firmware 5.4
+and 5.7, and what yubikit asks of each version.
 """
 
 from collections.abc import Mapping
@@ -82,7 +82,7 @@ class DeviceInformation(Enum):
     """What the management application reports about the device."""
 
     SHORT = "short"
-    """Firmware 4: applications and serial number only, in one byte each where 5 uses two; nothing can be written."""
+    """Firmware 4: applications (one byte) and serial number, no more; only the USB mode can be written."""
     FULL = "full"
     """Firmware 5: everything on one page."""
     PAGED = "paged"

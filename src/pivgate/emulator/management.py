@@ -2,8 +2,8 @@
 """The management application: what the device is, and which applications are switched on.
 
 Source: Yubico, "YubiKey 5 Series Configuration Reference Guide"
-(https://developers.yubico.com/yubikey-manager/Config_Reference.html), and the pages on device information in the
-manual of Yubico's .NET SDK (https://docs.yubico.com/yesdk/).
+(https://developers.yubico.com/yubikey-manager/Config_Reference.html), and the pages on device information in
+the manual of Yubico's .NET SDK (https://docs.yubico.com/yesdk/).
 """
 
 import hmac
@@ -170,10 +170,11 @@ class ManagementApplet:
             raise StatusError(StatusWord.INCORRECT_P1_P2)
         if not command.data or command.data[0] != len(command.data) - 1:
             raise StatusError(StatusWord.INCORRECT_DATA)
-        fields = dict(tlv.parse(command.data[1:]))
+        pairs = tlv.parse(command.data[1:])
+        fields = dict(pairs)
         paged = self._firmware.device_information is DeviceInformation.PAGED
         writable = _WRITABLE_PAGED if paged else _WRITABLE
-        if any(writable.get(tag) != len(value) for tag, value in fields.items()):
+        if len(fields) != len(pairs) or any(writable.get(tag) != len(value) for tag, value in pairs):
             raise StatusError(StatusWord.INCORRECT_DATA)
         self._unlock(fields)
         self.state = _configured(self.state, fields, self._firmware)

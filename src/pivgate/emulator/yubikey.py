@@ -29,6 +29,7 @@ class EmulatedYubiKey:
     Attributes:
         card: The card in it, for whoever speaks APDUs without a connection.
         log: Called with every command and its reply.
+        store: Called after every command, before its reply goes out: what a reply promised must be kept.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class EmulatedYubiKey:
         self.serial = serial
         self.attestation = attestation or factory_identity(firmware)
         self.log: Log | None = None
+        self.store: Callable[[], None] | None = None
         self.management = ManagementApplet(firmware, serial, self._ask_for_reboot)
         self.piv = PivApplet(firmware, serial, self.attestation, randomness, clock, touch)
         self.card = Card((self.piv, self.management), firmware.atr, self._available)
@@ -81,6 +83,8 @@ class EmulatedYubiKey:
     def transmit(self, raw: bytes) -> bytes:
         """Answer one command APDU, and reboot after it if it asked for that."""
         reply = self.card.transmit(raw)
+        if self.store is not None:
+            self.store()
         if self.log is not None:
             self.log(raw, reply)
         if self._reboot:
