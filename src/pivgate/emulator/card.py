@@ -68,14 +68,15 @@ class Card:
         self._pending = b""
 
     def _answer(self, raw: bytes) -> bytes:
+        # Only GET RESPONSE, right after the reply that was too long, gets at the rest of it.
+        pending, self._pending = self._pending, b""
         if len(raw) > MAXIMUM_APDU:
             raise StatusError(StatusWord.WRONG_LENGTH)
         command = parse_command(raw)
         if command.cla:
             _check_class(command.cla)
         if command.ins == _GET_RESPONSE and self._chain_header is None:
-            return self._get_response(command)
-        self._pending = b""
+            return self._get_response(command, pending)
         if command.cla or self._chain_header is not None:
             joined = self._join(command)
             if joined is None:
@@ -96,13 +97,14 @@ class Card:
         self._pending = reply[limit:]
         return reply[:limit] + bytes((StatusWord.MORE_DATA >> 8, min(len(self._pending), 0x100) & 0xFF))
 
-    def _get_response(self, command: CommandApdu) -> bytes:
+    def _get_response(self, command: CommandApdu, pending: bytes) -> bytes:
         if command.p1 or command.p2:
             raise StatusError(StatusWord.INCORRECT_P1_P2)
-        if not self._pending:
+        if command.data:
+            raise StatusError(StatusWord.WRONG_LENGTH)
+        if not pending:
             raise StatusError(StatusWord.CONDITIONS_NOT_SATISFIED)
-        reply, self._pending = self._pending, b""
-        return self._send(reply, command.le)
+        return self._send(pending, command.le)
 
     def _join(self, command: CommandApdu) -> CommandApdu | None:
         """Collect a piece of a chained command; return the whole command with its last piece."""
