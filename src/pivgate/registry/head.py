@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The head of the event chain in a file of its own: one line, ``<number> <hash>``.
+
+It only ever moves forward along the chain. Where the registry is not a continuation of it (an older copy
+was put back, events were cut off) it stays as it is, as the evidence; so it does where it is missing.
+"""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from pivgate.files import read_file, write_atomic
+from pivgate.registry.audit import AuditError, Head
+
+_LINE: Final = re.compile(rb"(0|[1-9][0-9]{0,17}) ([0-9a-f]{64})\n")
+
+
+def read_head(path: Path) -> Head:
+    """Read the head file.
+
+    Raises:
+        AuditError: It is missing, or is not such a line.
+        StorageError: It cannot be read.
+    """
+    if not path.exists():
+        raise AuditError(
+            f"The head file {path} is missing, so nobody can say whether the last events were cut off",
+            "Restore it from a backup. `pivgate audit log` shows the events that are there.",
+        )
+    match = _LINE.fullmatch(read_file(path))
+    if match is None:
+        raise AuditError(
+            f"The head file {path} is damaged: it does not hold a number and a hash",
+            "Restore it from a backup. `pivgate audit log` shows the events that are there.",
+        )
+    return Head(int(match[1]), match[2].decode())
+
+
+def write_head(path: Path, head: Head) -> None:
+    """Replace the head file in one step.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    write_atomic(path, f"{head.sequence} {head.hash}\n".encode())

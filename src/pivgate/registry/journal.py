@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The events: appended by every change, read, and proved to be whole."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from pivgate.errors import StorageError
+from pivgate.registry.audit import AuditError, Head, verify_chain
+from pivgate.registry.database import Database
+from pivgate.registry.head import read_head
+from pivgate.registry.records import DetailValue, Event
+from pivgate.registry.schema import events
+
+
+class Journal(Database):
+    """What can be done with events."""
+
+    def append_event(
+        self,
+        action: str,
+        subject: str,
+        detail: Mapping[str, DetailValue] | None = None,
+        *,
+        actor: str,
+        now: datetime,
+    ) -> Event:
+        """Record something that happened in another part.
+
+        Args:
+            action: A noun and a verb, as ``site.add``.
+            subject: What it was done to.
+            detail: More about it; never a secret.
+            actor: Who did it.
+            now: When.
+        """
+        with self.writing(actor, now) as change:
+            change.record(action, subject, **(detail or {}))
+            row = change.connection.execute(
+                select(events).where(events.c.sequence == change.head.sequence)
+            ).one()
+            return _event(row)
+
+    def events(
+        self,
+        *,
+        after: int = 0,
+        last: int | None = None,
+        action: str | None = None,
+        subject: str | None = None,
+    ) -> tuple[Event, ...]:
+        """Return events, oldest first.
+
+        Args:
+            after: Only those with a higher number.
+            last: Only so many, the newest.
+            action: Only this action, or all of a noun: ``key`` for ``key.retired`` and so on.
+            subject: Only those about this.
+        """
+        query = select(events).where(events.c.sequence > after).order_by(events.c.sequence.desc())
+        if action is not None:
+            query = query.where(
+                (events.c.action == action) | events.c.action.startswith(f"{action}.", autoescape=True)
+            )
+        if subject is not None:
+            query = query.where(events.c.subject == subject)
+        if last is not None:
+            query = query.limit(last)
+        with self.reading() as connection:
+            return tuple(reversed([_event(row) for row in connection.execute(query)]))
+
+    def verify_audit(self) -> Head:
+        """Prove that the events are those that were written, none changed, removed, moved or put in.
+
+        Returns:
+            The end of the log. Keep a copy elsewhere: whoever can rewrite both the registry and its head
+            file can be found out only by that.
+
+        Raises:
+            AuditError: They are not; the first bad event is named.
+            StorageError: The registry or its head file cannot be read.
+        """
+        # The head first: a change that comes between is then a registry ahead of its head, which is fine.
+        head = read_head(self.audit_head_path)
+        with self.reading() as connection:
+            return verify_chain(_all(connection), head)
+
+
+def _all(connection: Connection) -> Iterator[Event]:
+    number = 0
+    rows = connection.execute(select(events).order_by(events.c.sequence).execution_options(yield_per=1000))
+    try:
+        for row in rows:
+            yield _event(row)
+            number = row.sequence
+    except StorageError as error:
+        raise AuditError(f"Event {number + 1} was changed: {error.message}", error.hint) from error
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(
+        row.sequence, row.time, row.actor, row.action, row.subject, row.detail, row.previous, row.hash
+    )
