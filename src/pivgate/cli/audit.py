@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pivgate audit``: the log of events and its proof."""
+
+import click
+
+from pivgate.cli.output import json_option, print_json, print_rows
+from pivgate.cli.workplace import reading
+
+
+@click.group()
+def audit() -> None:
+    """What happened, and proof that nothing was changed."""
+
+
+@audit.command()
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the newest N events.")
+@json_option
+def log(last: int | None, as_json: bool) -> None:
+    """List the events, oldest first."""
+    with reading() as (_, registry):
+        events = registry.events(last=last)
+    rows = [
+        {
+            "sequence": event.sequence,
+            "time": event.time,
+            "actor": event.actor,
+            "action": event.action,
+            "subject": event.subject,
+            "detail": event.detail,
+            "hash": event.hash,
+        }
+        for event in events
+    ]
+    columns = {
+        "sequence": "#",
+        "time": "time",
+        "actor": "who",
+        "action": "what",
+        "subject": "whom",
+        "detail": "detail",
+    }
+    print_rows(columns, rows, as_json=as_json, empty="Nothing has happened yet.")
+
+
+@audit.command()
+@json_option
+def verify(as_json: bool) -> None:
+    """Prove that no event was changed, removed, reordered or cut off.
+
+    Exit status 1, and the first bad event named, when one was.
+    """
+    with reading() as (_, registry):
+        head = registry.verify_audit()
+    if as_json:
+        print_json({"events": head.sequence, "hash": head.hash})
+    else:
+        click.echo(f"{head.sequence} events, unbroken. Last hash: {head.hash}")

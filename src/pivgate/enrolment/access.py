@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Grant and withdraw access in the order that never opens more than the registry says.
+
+Withdrawing: tree first, then registry. Granting: registry first, then tree. A process killed between the
+two leaves the tree narrower than the registry; the next command that changes anything mends that.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pivgate.gate.access import Changes, synchronise, withdraw
+from pivgate.registry.records import Certificate, Key
+from pivgate.registry.states import CertificateState, KeyState, RevocationReason
+from pivgate.registry.store import Registry
+from pivgate.settings import Home
+
+_FINAL = (CertificateState.REVOKED, CertificateState.EXPIRED)
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """What was taken out of the access tree.
+
+    Attributes:
+        fingerprints: Certificates that lost access.
+        groups: Groups whose sites must now refuse them.
+    """
+
+    fingerprints: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+def bring_tree_to_registry(home: Home, registry: Registry, now: datetime) -> Changes:
+    """Make the access tree say what the registry says."""
+    return synchronise(home.access, registry.access(now))
+
+
+def _withdraw(
+    home: Home, registry: Registry, certificates: Iterable[Certificate], now: datetime
+) -> Withdrawal:
+    fingerprints = tuple(certificate.fingerprint for certificate in certificates)
+    groups = sorted({group for group, fingerprint in registry.access(now) if fingerprint in fingerprints})
+    withdraw(home.access, fingerprints)
+    return Withdrawal(fingerprints, tuple(groups))
+
+
+def revoke_certificates(
+    home: Home,
+    registry: Registry,
+    certificates: Iterable[Certificate],
+    reason: RevocationReason,
+    *,
+    actor: str,
+    now: datetime,
+) -> Withdrawal:
+    """Revoke certificates for good; those that are revoked or expired stay as they are."""
+    chosen = [certificate for certificate in certificates if certificate.state_at(now) not in _FINAL]
+    withdrawal = _withdraw(home, registry, chosen, now)
+    for certificate in chosen:
+        registry.revoke_certificate(certificate.fingerprint, reason, actor=actor, now=now)
+    bring_tree_to_registry(home, registry, now)
+    return withdrawal
+
+
+def revoke_key(
+    home: Home, registry: Registry, key: Key, reason: RevocationReason, *, actor: str, now: datetime
+) -> Withdrawal:
+    """End the life of a key: it is retired and all its certificates are revoked."""
+    withdrawal = _withdraw(home, registry, registry.certificates(key=key.serial), now)
+    registry.revoke_key(key.serial, reason, actor=actor, now=now)
+    bring_tree_to_registry(home, registry, now)
+    return withdrawal
+
+
+def set_key_state(
+    home: Home, registry: Registry, key: Key, state: KeyState, reason: str, *, actor: str, now: datetime
+) -> Withdrawal:
+    """Take a key out of use, or back into it; its certificates follow."""
+    withdrawal = Withdrawal((), ())
+    if state is not KeyState.ACTIVE:
+        withdrawal = _withdraw(home, registry, registry.certificates(key=key.serial), now)
+    registry.set_key_state(key.serial, state, reason, actor=actor, now=now)
+    bring_tree_to_registry(home, registry, now)
+    return withdrawal
+
+
+def remove_user(home: Home, registry: Registry, name: str, *, actor: str, now: datetime) -> Withdrawal:
+    """Remove a person and revoke all that is theirs."""
+    registry.user(name)
+    withdrawal = _withdraw(home, registry, registry.certificates(user=name), now)
+    registry.remove_user(name, actor=actor, now=now)
+    bring_tree_to_registry(home, registry, now)
+    return withdrawal
+
+
+def leave_group(home: Home, registry: Registry, group: str, user: str, *, actor: str, now: datetime) -> None:
+    """Take a person out of a group."""
+    theirs = {certificate.fingerprint for certificate in registry.certificates(user=user)}
+    remaining = {pair for pair in registry.access(now) if not (pair[0] == group and pair[1] in theirs)}
+    synchronise(home.access, frozenset(remaining))
+    registry.remove_member(group, user, actor=actor, now=now)
+    bring_tree_to_registry(home, registry, now)
+
+
+def remove_group(home: Home, registry: Registry, group: str, *, actor: str, now: datetime) -> None:
+    """Remove a group; nobody is admitted by it any more."""
+    synchronise(home.access, frozenset(pair for pair in registry.access(now) if pair[0] != group))
+    registry.remove_group(group, actor=actor, now=now)
+    bring_tree_to_registry(home, registry, now)

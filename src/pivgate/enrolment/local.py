@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Enrol the key in this machine, with the authority and the registry on this machine."""
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from pivgate.authority.issue import Authority, issue_client
+from pivgate.authority.names import Subject
+from pivgate.authority.policy import check_public_key
+from pivgate.authority.request import parse_request
+from pivgate.enrolment.access import bring_tree_to_registry
+from pivgate.errors import RefusedError
+from pivgate.registry.records import Certificate, Key
+from pivgate.registry.states import CertificateState, KeyState
+from pivgate.registry.store import Registry
+from pivgate.settings import Home
+from pivgate.yubikey.plan import KeyFacts, Resume
+
+PROFILE = "client"
+
+# Why a key that is neither new nor in use cannot be provisioned, and what to do.
+_STANDS_AGAINST = {
+    KeyState.LOST: "If it has been found, say so first: `pivgate key found {serial}`.",
+    KeyState.SUSPENDED: "Put it back into use first: `pivgate key found {serial}`.",
+    KeyState.DAMAGED: "Take another key; this one was reported damaged.",
+}
+
+
+class LocalEnrolment:
+    """The registry's and the authority's side of provisioning, for one person.
+
+    Args:
+        home: Where the access tree is.
+        registry: Opened to change it, under the lock of the home.
+        user: Whose key it will be.
+        unlock: Returns the authority ready to sign; called only when something must be signed.
+        authority_certificate: The authority's certificate, which needs no unlocking.
+        client_days: Days that a new certificate is valid.
+        actor: Who runs the command.
+        clock: The time, UTC.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        registry: Registry,
+        user: str,
+        *,
+        unlock: Callable[[], Authority],
+        authority_certificate: x509.Certificate,
+        client_days: int,
+        actor: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.authority_certificate = authority_certificate
+        self._home = home
+        self._registry = registry
+        self._user = registry.user(user)
+        self._unlock = unlock
+        self._client_days = client_days
+        self._actor = actor
+        self._clock = clock
+        self._facts: KeyFacts | None = None
+
+    def look_up(self, facts: KeyFacts) -> Resume:
+        """Say what the registry knows of a key, and refuse one that may not be provisioned."""
+        self._facts = facts
+        key = self._registered(facts.serial)
+        if key is None:
+            return Resume()
+        if key.user != self._user.name:
+            raise RefusedError(
+                f"YubiKey {key.serial} is {key.user}'s, not {self._user.name}'s",
+                f"If it is to change hands, end its first life: `pivgate key revoke {key.serial}`.",
+            )
+        if key.state in _STANDS_AGAINST:
+            raise RefusedError(
+                f"YubiKey {key.serial} is {key.state}", _STANDS_AGAINST[key.state].format(serial=key.serial)
+            )
+        current = self._current_certificate(key)
+        if current is None:
+            return Resume(started=True)
+        return Resume(
+            started=True,
+            certificate=x509.load_der_x509_certificate(current.der),
+            active=current.state is CertificateState.ACTIVE and key.state is KeyState.ACTIVE,
+        )
+
+    def begin(self, facts: KeyFacts) -> None:
+        """Enter the key into the registry, unless it is there."""
+        if self._registered(facts.serial) is None:
+            self._registry.register_key(
+                facts.serial,
+                model=facts.model,
+                firmware=".".join(map(str, facts.firmware)),
+                form_factor=facts.form_factor,
+                user=self._user.name,
+                actor=self._actor,
+                now=self._clock(),
+            )
+
+    def certify(self, request: bytes) -> x509.Certificate:
+        """Sign a certificate for the key and record it as pending, before anybody has it."""
+        if self._facts is None:
+            raise RuntimeError("look_up() comes before certify()")
+        parsed = parse_request(request)
+        check_public_key(parsed.public_key, self._facts.firmware)
+        certificate = issue_client(
+            parsed,
+            Subject(self._user.name, self._user.email),
+            self._unlock(),
+            now=self._clock(),
+            days=self._client_days,
+            randomness=os.urandom,
+        )
+        self._registry.record_certificate(
+            certificate.public_bytes(Encoding.DER),
+            self._facts.serial,
+            PROFILE,
+            actor=self._actor,
+            now=self._clock(),
+        )
+        return certificate
+
+    def activate(self, certificate: x509.Certificate) -> None:
+        """Admit the certificate: registry first, then the access tree."""
+        fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
+        if self._registry.certificate(fingerprint).state is not CertificateState.ACTIVE:
+            self._registry.activate_certificate(fingerprint, actor=self._actor, now=self._clock())
+        bring_tree_to_registry(self._home, self._registry, self._clock())
+
+    def _registered(self, serial: int) -> Key | None:
+        """Return the registration in which this key is now; a retired one is history."""
+        registered = self._registry.keys(retired=False)
+        return next((key for key in registered if key.serial == serial), None)
+
+    def _current_certificate(self, key: Key) -> Certificate | None:
+        now = self._clock()
+        for state in (CertificateState.ACTIVE, CertificateState.PENDING):
+            for certificate in self._registry.certificates(key=key.serial, state=state):
+                if certificate.user == key.user and certificate.not_after > now:
+                    return certificate
+        return None
