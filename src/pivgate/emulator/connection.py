@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 
-from smartcard.Exceptions import CardConnectionException  # type: ignore[import-untyped]
-from smartcard.scard import (  # type: ignore[import-untyped]
+from smartcard.Exceptions import CardConnectionException
+from smartcard.scard import (
     SCARD_E_INVALID_HANDLE,
     SCARD_E_NOT_TRANSACTED,
     SCARD_E_SHARING_VIOLATION,

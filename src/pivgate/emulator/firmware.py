@@ -175,9 +175,9 @@ _PROFILES = (
     Firmware(
         version=(5, 4, 3),
         atr=_ATR_5,
-        form_factor=FormFactor.USB_A_KEYCHAIN,
+        form_factor=FormFactor.USB_C_NANO,
         usb_supported=_APPLICATIONS_5_4,
-        nfc_supported=_APPLICATIONS_5_4,
+        nfc_supported=None,
         key_types=_KEYS,
         management_key_types=frozenset(ManagementKeyType),
         default_management_key_type=ManagementKeyType.TDES,
