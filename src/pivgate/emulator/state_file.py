@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -38,6 +39,7 @@ WARNING = (
 )
 MODE = 0o600
 _LARGEST = 4 << 20
+_DAMAGE = (KeyError, TypeError, ValueError, AttributeError, UnsupportedAlgorithm)
 
 
 class StateFileError(Exception):
@@ -98,7 +100,7 @@ def load(
         )
         yubikey.management.state = _restore_management(document["management"])
         yubikey.piv.state = piv_state.restore(document["piv"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _DAMAGE as error:
         raise StateFileError(f"{path} is damaged: {type(error).__name__} {error}") from error
     return yubikey
 
@@ -146,7 +148,7 @@ def _read(path: Path) -> dict[str, Any]:
         data = file.read(_LARGEST + 1)
     try:
         document = json.loads(data) if len(data) <= _LARGEST else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StateFileError(f"{path} is not an emulated key: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise StateFileError(f"{path} is not an emulated key")
@@ -173,7 +175,9 @@ def _dump_management(state: ManagementState) -> dict[str, Any]:
 def _restore_management(fields: dict[str, Any]) -> ManagementState:
     lock_code = bytes.fromhex(fields["lock_code"])
     if len(lock_code) != LOCK_LENGTH:
-        raise ValueError("lock_code")
+        raise ValueError("the lock code has a wrong length")
+    if not isinstance(fields["nfc_restricted"], bool):
+        raise TypeError("nfc_restricted is neither true nor false")
     return ManagementState(
         usb_enabled=Capability(_number(fields["usb_enabled"], 0, 0xFFFF)),
         nfc_enabled=Capability(_number(fields["nfc_enabled"], 0, 0xFFFF)),
@@ -182,7 +186,7 @@ def _restore_management(fields: dict[str, Any]) -> ManagementState:
         challenge_timeout=_number(fields["challenge_timeout"], 0, 0xFF),
         device_flags=_number(fields["device_flags"], 0, 0xFF),
         lock_code=lock_code,
-        nfc_restricted=bool(fields["nfc_restricted"]),
+        nfc_restricted=fields["nfc_restricted"],
     )
 
 
@@ -198,7 +202,9 @@ def _dump_attestation(identity: AttestationIdentity) -> dict[str, Any]:
 def _restore_attestation(fields: dict[str, Any]) -> AttestationIdentity:
     key = load_pem_private_key(fields["key"].encode(), password=None)
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise TypeError("attestation key")
+        raise TypeError("the attestation key is neither RSA nor elliptic-curve")
+    if not fields["chain"]:
+        raise ValueError("the attestation chain is empty")
     return AttestationIdentity(
         key,
         x509.load_pem_x509_certificate(fields["certificate"].encode()),
