@@ -91,8 +91,8 @@ def pcsc_devices(readers: Callable[[], Sequence[Any]] = System.readers) -> list[
                 info = read_device_info(connection)
         except NoCardException:
             continue
-        except DeviceError as error:
-            strangers.append(f"{reader}: {error.message}")
+        except (DeviceError, SmartcardException) as error:
+            strangers.append(f"{reader}: {error}")
             continue
         name = get_name(info, YUBIKEY.YK4)
         devices.append(PcscDevice(reader, info.serial, f"{name}, firmware {info.version}"))
@@ -116,7 +116,9 @@ def select(devices: Sequence[Device], serial: int | None = None) -> Device:
     listed = "; ".join(f"{device.serial or 'no serial'} ({device.description})" for device in devices)
     if not devices:
         raise DeviceError(
-            "There is no YubiKey in this machine", "Plug one in and run the same command again."
+            "There is no YubiKey in this machine",
+            "Plug one in and run the same command again. "
+            "If one is plugged in, its smart card side is off: `ykman config usb --enable PIV`.",
         )
     if serial is not None:
         for device in devices:

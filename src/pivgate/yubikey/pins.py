@@ -35,12 +35,12 @@ def check_new_pin(pin: str) -> None:
         raise InputError(f"{pin} is a factory value, which everybody knows", "Choose another PIN.")
 
 
-def check_new_puk(puk: str, pin: str | None = None) -> None:
+def check_new_puk(puk: str, pin: str) -> None:
     """Check the rules for a new PUK.
 
     Args:
         puk: The new PUK.
-        pin: The PIN that will be in force, if known: who sees the one must not have seen the other.
+        pin: The PIN that will be in force: who has seen the one must not know the other.
 
     Raises:
         InputError: It breaks one.

@@ -56,7 +56,7 @@ def spoken_errors() -> Iterator[None]:
         ) from error
     except ApduError as error:
         raise _refused(error) from error
-    except (BadResponseError, CommandError) as error:
+    except CommandError as error:
         raise DeviceError(f"The YubiKey gave an answer that makes no sense: {error}", _AGAIN) from error
     except NotSupportedError as error:
         raise DeviceError(

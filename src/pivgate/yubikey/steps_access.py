@@ -80,7 +80,7 @@ def set_puk(work: Work) -> None:
     Firmware below 5.3 shows neither the PUK's state nor its counter, so nothing may be tried on it. There,
     while the PIN is the factory's, both are first set back to the factory's values with full counters.
     """
-    pin = work.new_pin() if work.pin_is_factory() else None
+    pin = work.new_pin() if work.pin_is_factory() else work.verify_pin()
     puk = work.plan.secrets.new_puk()
     pins.check_new_puk(puk, pin)
     if _puk_metadata(work) is None:
