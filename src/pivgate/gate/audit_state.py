@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is proved about every request that has come this far along a chain of handlers."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from pivgate.gate.audit_node import Node
+from pivgate.gate.snippet import (
+    CONNECTION_PATTERN,
+    DELETED_HEADERS,
+    FINGERPRINT_ENTRY,
+    GROUP_PATTERN,
+    USER_PATTERN,
+)
+
+_CAPTURE: Final = "pivgate_user"
+_USER: Final = "x-client-user"
+# Go escapes a plus sign in a distinguished name; the header has the name as it is.
+_UNESCAPE: Final = [{"search_regexp": r"\\\+", "replace": "+"}]
+
+_REQUIRED: Final = {
+    _USER: f"{{http.regexp.{_CAPTURE}.1}}",
+    "x-client-subject": "{http.request.tls.client.subject}",
+    "x-client-serial": "{http.request.tls.client.serial}",
+    "x-client-fingerprint": "{http.request.tls.client.fingerprint}",
+}
+_ALLOWED: Final = {**_REQUIRED, "x-client-email": "{http.request.tls.client.san.emails.0}"}
+_CONNECTION_CHECK: Final = {
+    "vars_regexp": {"{http.request.header.Connection}": {"pattern": CONNECTION_PATTERN}}
+}
+_SUBJECT_CHECK: Final = {
+    "vars_regexp": {"{http.request.tls.client.subject}": {"name": _CAPTURE, "pattern": USER_PATTERN}}
+}
+_DELETIONS: Final = frozenset(name.lower() for name in DELETED_HEADERS)
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What every request has passed.
+
+    Attributes:
+        groups: Groups whose folder held an entry for its certificate.
+        connection: Its Connection header names nothing that a proxy would remove for the client.
+        named: Its certificate's subject is one common name in our alphabet, which was captured.
+        deleted: Patterns of header names that were deleted.
+        identity: Identity headers that have our value now, with that value; ours alone.
+        unescaped: The user's name was freed of Go's escapes.
+        forged: Identity headers that have another value than ours, or may have.
+    """
+
+    groups: tuple[str, ...] = ()
+    connection: bool = False
+    named: bool = False
+    deleted: frozenset[str] = frozenset()
+    identity: frozenset[str] = frozenset()
+    unescaped: bool = False
+    forged: frozenset[str] = frozenset()
+
+    @property
+    def gated(self) -> bool:
+        """Whether the certificate was looked for in the access tree."""
+        return bool(self.groups)
+
+    @property
+    def missing(self) -> str:
+        """What an upstream must not be reached without; empty when nothing is missing."""
+        if not self.connection:
+            return "the check of the Connection header"
+        if not self.named:
+            return "the check of the certificate's subject"
+        if not (self.deleted >= _DELETIONS or "*" in self.deleted):
+            return "the deletion of the client's own " + ", ".join(sorted(_DELETIONS - self.deleted))
+        absent = sorted((_REQUIRED.keys() - self.identity) | self.forged)
+        if absent or not self.unescaped:
+            return "our value of " + ", ".join(absent or [_USER])
+        return ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether an upstream may answer."""
+        return self.gated and not self.missing
+
+    def meet(self, other: "Passed") -> "Passed":
+        """Return what holds when either way may have been taken."""
+        return Passed(
+            groups=tuple(group for group in self.groups if group in other.groups),
+            connection=self.connection and other.connection,
+            named=self.named and other.named,
+            deleted=self.deleted & other.deleted,
+            identity=self.identity & other.identity,
+            unescaped=self.unescaped and other.unescaped,
+            forged=self.forged | other.forged,
+        )
+
+    def refused_unless_matched(self, route: Node, access: Path) -> "Passed":
+        """Add what is proved by a route that ends every request it matches, for those it does not match."""
+        if (group := gate_group(route, access)) and group not in self.groups:
+            return replace(self, groups=(*self.groups, group))
+        negated = _only_negated(route)
+        if negated == _CONNECTION_CHECK:
+            return replace(self, connection=True)
+        if negated == _SUBJECT_CHECK:
+            return replace(self, named=True)
+        return self
+
+    def with_request_headers(self, operations: Node) -> "Passed":
+        """Apply a ``headers`` handler in Caddy's order: delete all, add, set, delete, replace."""
+        state = self
+        deletions = [name.lower() for name in operations["delete"].texts()]
+        if "*" in deletions:
+            state = replace(state, identity=frozenset(), forged=frozenset(), unescaped=False)
+        for name in operations["add"].members():
+            state = state._forge(name)
+        for name in operations["set"].members():
+            state = state._set(name, operations["set"][name].texts())
+        for pattern in deletions:
+            state = state._delete(pattern)
+        for name, replacements in operations["replace"].members().items():
+            if name.lower() == _USER and replacements == _UNESCAPE and _USER in state.identity:
+                state = replace(state, unescaped=True)
+            else:
+                state = state._forge(name)
+        return state
+
+    def _set(self, name: str, values: list[str]) -> "Passed":
+        name = name.lower()
+        if not is_identity_header(name):
+            return self
+        if values != [_ALLOWED.get(name)] or (name == _USER and not self.named):
+            return self._forge(name)
+        return replace(
+            self,
+            identity=self.identity | {name},
+            forged=self.forged - {name},
+            unescaped=self.unescaped and name != _USER,
+        )
+
+    def _delete(self, pattern: str) -> "Passed":
+        return replace(
+            self,
+            deleted=self.deleted | {pattern},
+            identity=frozenset(name for name in self.identity if not covers(pattern, name)),
+            forged=frozenset(name for name in self.forged if not covers(pattern, name)),
+            unescaped=self.unescaped and not covers(pattern, _USER),
+        )
+
+    def _forge(self, name: str) -> "Passed":
+        name = name.lower()
+        names = {known for known in _ALLOWED if name in ("*", known)} | (
+            {name} if is_identity_header(name) else set()
+        )
+        return replace(self, identity=self.identity - names, forged=self.forged | names)
+
+
+def is_identity_header(name: str) -> bool:
+    """Say whether an upstream could read a header as one of ours; placeholders in a name could be any."""
+    return re.sub(r"[_.]", "-", name.lower()).startswith("x-client-") or "{" in name
+
+
+def covers(pattern: str, name: str) -> bool:
+    """Say whether a deletion such as ``X-Client-*`` deletes a header (modules/caddyhttp/headers)."""
+    pattern, name = pattern.lower(), name.lower()
+    middle = pattern.strip("*")
+    if pattern.startswith("*") and pattern.endswith("*"):
+        return middle in name
+    if pattern.startswith("*"):
+        return name.endswith(middle)
+    return name.startswith(middle) if pattern.endswith("*") else name == pattern
+
+
+def gate_group(route: Node, access: Path) -> str:
+    """Return the group whose folder a route looks into, refusing who is not in it; empty if it does not."""
+    negated = _only_negated(route)
+    if not isinstance(negated, dict) or negated.keys() != {"file"}:
+        return ""
+    return entry_group(negated["file"], access)
+
+
+def entry_group(matcher: object, access: Path) -> str:
+    """Return the group in whose folder a ``file`` matcher looks for the certificate, in the one sure way.
+
+    No other policy than the default (some match the folder itself), no slash at the end (the same), no
+    file system of another kind, and a root without anything that Caddy would expand.
+    """
+    if not isinstance(matcher, dict) or matcher.keys() != {"root", "try_files"}:
+        return ""
+    root, prefix = matcher["root"], f"{access}/"
+    if (
+        matcher["try_files"] != [FINGERPRINT_ENTRY]
+        or not isinstance(root, str)
+        or not root.startswith(prefix)
+    ):
+        return ""
+    group = root.removeprefix(prefix)
+    return group if re.fullmatch(GROUP_PATTERN, group) else ""
+
+
+def _only_negated(route: Node) -> object:
+    """Return the one matcher set of ``[{"not": [set]}]``; None for every other form."""
+    match route["match"].value:
+        case [{"not": [negated], **others}] if not others:
+            return negated
+        case _:
+            return None
