@@ -54,6 +54,11 @@ class Unix:
     def __str__(self) -> str:
         return f"unix/{self.path}"
 
+    @property
+    def near(self) -> "Unix":
+        """The same: a unix socket is always on this machine."""
+        return self
+
 
 Endpoint = Tcp | Unix
 

@@ -24,6 +24,7 @@ from pivgate.files import PRIVATE_FILE, make_private_directory, storage_error
 from pivgate.gate.admin import AdminApi, at_home
 from pivgate.gate.caddy import Caddy, surroundings
 from pivgate.gate.ports import explain
+from pivgate.gate.proven import PROVEN
 from pivgate.gate.unix_http import BrokeOffError, NotRunningError, listener
 from pivgate.settings import Home
 
@@ -204,7 +205,7 @@ def _open_log(path: Path) -> tuple[int, int]:
 
 def _clear(home: Home) -> None:
     """Remove what a Caddy that is gone has left. Nobody listens there any more."""
-    for path in (home.caddy_pid, home.admin_socket, home.verdict_socket):
+    for path in (home.caddy_pid, home.admin_socket, home.verdict_socket, home.run / PROVEN):
         try:
             path.unlink(missing_ok=True)
         except OSError as error:

@@ -8,6 +8,7 @@ The same Caddy process that serves the sites answers, on a unix socket, by the s
 import time
 from collections.abc import Iterable
 from enum import Enum
+from pathlib import Path
 
 from pivgate.errors import GateError, OpenGateError
 from pivgate.gate.snippet import VERDICT_HOST
@@ -22,11 +23,11 @@ class Verdict(Enum):
     REFUSED = 403
 
 
-def ask(home: Home, group: str, fingerprint: str) -> Verdict:
+def ask(socket: Path, group: str, fingerprint: str) -> Verdict:
     """Ask the running gate about one certificate.
 
     Args:
-        home: The home whose gate is asked.
+        socket: The verdict socket of a home.
         group: The group that a site asks for.
         fingerprint: SHA-256 of the certificate, 64 lower-case hexadecimal digits.
 
@@ -34,7 +35,7 @@ def ask(home: Home, group: str, fingerprint: str) -> Verdict:
         NotRunningError: No gate is running; nothing is served.
         GateError: It does not say.
     """
-    reply = exchange(home.verdict_socket, VERDICT_HOST, "GET", f"/{group}/{fingerprint}")
+    reply = exchange(socket, VERDICT_HOST, "GET", f"/{group}/{fingerprint}")
     try:
         return Verdict(reply.status)
     except ValueError:
@@ -63,7 +64,7 @@ def await_refusal(home: Home, groups: Iterable[str], fingerprint: str, patience:
     """
     begun = time.monotonic()
     for group in sorted({"everyone", *groups}):
-        while ask(home, group, fingerprint) is not Verdict.REFUSED:
+        while ask(home.verdict_socket, group, fingerprint) is not Verdict.REFUSED:
             if time.monotonic() - begun > patience:
                 raise OpenGateError(
                     f"The gate still lets the certificate {fingerprint[:16]}… in as one of {group}",

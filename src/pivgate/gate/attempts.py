@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every way of getting in that is tried on a site before its configuration counts as applied. Pure.
+
+The static audit reads the configuration; these attempts ask the running Caddy. They knock at each address on
+which a gated host is answered, by its own server or by any other that names the same host.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from pivgate.gate.addresses import Endpoint, Tcp, parse_listen
+from pivgate.gate.sites import GatedSite
+
+# RFC 6761: no such name can exist, so no site is called that.
+UNKNOWN_NAME = "pivgate-probe.invalid"
+
+
+class Way(Enum):
+    """One way of trying to get in, as it is shown."""
+
+    NO_CERTIFICATE = "no certificate"
+    FOREIGN = "a foreign authority's certificate"
+    EXPIRED = "an expired certificate"
+    REVOKED = "a revoked certificate"
+    REVOKED_H2 = "a revoked certificate, HTTP/2"
+    OTHER_NAME = "a handshake for another site behind the gate"
+    OPEN_NAME = "a handshake for a site without a gate"
+    UNKNOWN_NAME = "a handshake for an unknown name"
+    NO_NAME = "a handshake for no name"
+    PLAIN = "no encryption"
+
+    @property
+    def certificate(self) -> str | None:
+        """Name of the certificate that is shown, if any."""
+        return _CERTIFICATES.get(self)
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """What is offered by ALPN (RFC 7301), the preferred first."""
+        return ("http/1.1",) if self in (Way.REVOKED, Way.PLAIN) else ("h2", "http/1.1")
+
+    @property
+    def certainly_nameless(self) -> bool:
+        """Whether the server cannot have a certificate for the name that is asked for."""
+        return self in (Way.UNKNOWN_NAME, Way.NO_NAME)
+
+
+# A handshake for another gated site must succeed, or its refusal would prove nothing about names.
+_CERTIFICATES = {
+    Way.FOREIGN: "foreign",
+    Way.EXPIRED: "expired",
+    Way.REVOKED: "revoked",
+    Way.REVOKED_H2: "revoked",
+    Way.OTHER_NAME: "revoked",
+}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try.
+
+    Attributes:
+        site: The site that must not open, as it is shown: host and port.
+        way: How it is tried.
+        endpoint: Where to connect.
+        host: Name in the request; also in the handshake, unless ``server_name`` differs.
+        server_name: Name in the handshake (SNI, RFC 6066, section 3); None for none.
+        port: Port in the request's Host header.
+    """
+
+    site: str
+    way: Way
+    endpoint: Endpoint
+    host: str
+    server_name: str | None
+    port: int
+
+    @property
+    def shown(self) -> str:
+        """What is tried, for people."""
+        own = isinstance(self.endpoint, Tcp) and self.endpoint.port == self.port
+        return self.way.value if own else f"{self.way.value}, at {self.endpoint}"
+
+
+def plan(config: Mapping[str, Any], sites: Iterable[GatedSite]) -> tuple[Attempt, ...]:
+    """List every attempt for these sites in this configuration.
+
+    Raises:
+        GateError: A gated site listens where pivgate cannot connect, so nothing about it can be proved.
+    """
+    gated = list(sites)
+    servers = [(_endpoints(server.get("listen") or []), _hosts(server)) for server in _servers(config)]
+    return tuple(attempt for site in gated for attempt in _attempts(site, gated, servers))
+
+
+Server = tuple[frozenset[Endpoint], frozenset[str]]
+
+
+def _attempts(site: GatedSite, gated: list[GatedSite], servers: list[Server]) -> Iterator[Attempt]:
+    own = frozenset(endpoint for listen in site.listen for endpoint in parse_listen(listen))
+    names = _other_names(site, own, gated, servers)
+    for endpoint in sorted(own, key=str):
+        yield from _knock(site, endpoint, {**dict.fromkeys(_AT_HOME, site.host), **names})
+    elsewhere = {
+        endpoint
+        for endpoints, hosts in servers
+        if any(_covers(host, site.host) for host in hosts)
+        for endpoint in endpoints - own
+    }
+    for endpoint in sorted(elsewhere, key=str):
+        yield from _knock(site, endpoint, dict.fromkeys(_ELSEWHERE, site.host))
+
+
+_AT_HOME = (Way.NO_CERTIFICATE, Way.FOREIGN, Way.EXPIRED, Way.REVOKED, Way.REVOKED_H2, Way.PLAIN)
+_ELSEWHERE = (Way.NO_CERTIFICATE, Way.FOREIGN, Way.EXPIRED, Way.REVOKED, Way.PLAIN)
+
+
+def _knock(site: GatedSite, endpoint: Endpoint, names: Mapping[Way, str | None]) -> Iterator[Attempt]:
+    host = example(site.host)
+    for way, name in names.items():
+        server_name = None if name is None else example(name)
+        yield Attempt(f"{site.host}:{site.port}", way, endpoint.near, host, server_name, site.port)
+
+
+def _other_names(
+    site: GatedSite, own: frozenset[Endpoint], gated: list[GatedSite], servers: list[Server]
+) -> dict[Way, str | None]:
+    """Choose the names of handshakes that are not meant for this site: one of each kind is enough."""
+    names: dict[Way, str | None] = {Way.UNKNOWN_NAME: UNKNOWN_NAME, Way.NO_NAME: None}
+    gated_hosts = {other.host for other in gated}
+    beside = sorted({host for endpoints, hosts in servers if endpoints & own for host in hosts})
+    for host in beside:
+        if _covers(host, site.host) or _covers(site.host, host):
+            continue
+        way = Way.OTHER_NAME if host in gated_hosts else Way.OPEN_NAME
+        names.setdefault(way, host)
+    return names
+
+
+def example(host: str) -> str:
+    """Return a name that a host pattern covers: itself, or a made-up one in place of the asterisk."""
+    return host.replace("*", "pivgate-probe")
+
+
+def _covers(pattern: str, host: str) -> bool:
+    """Say whether Caddy's host matcher takes one for the other: each asterisk stands for one label."""
+    pattern_labels, labels = pattern.lower().split("."), example(host).lower().split(".")
+    return len(pattern_labels) == len(labels) and all(
+        one in ("*", other) for one, other in zip(pattern_labels, labels, strict=True)
+    )
+
+
+def _servers(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    http = (config.get("apps") or {}).get("http") or {}
+    return list((http.get("servers") or {}).values())
+
+
+def _hosts(server: Mapping[str, Any]) -> frozenset[str]:
+    """Return the hosts a server's routes name. Routes for any host are the static audit's business."""
+    return frozenset(
+        host
+        for route in server.get("routes") or []
+        for matcher in route.get("match") or []
+        for host in matcher.get("host") or []
+    )
+
+
+def _endpoints(listen: Iterable[str]) -> frozenset[Endpoint]:
+    return frozenset(endpoint for text in listen for endpoint in parse_listen(text))
