@@ -6,6 +6,7 @@ RFC 9113 (frames) and RFC 7541 (HPACK). Of the answer's header fields only the f
 """
 
 import struct
+from contextlib import suppress
 from typing import Protocol
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -54,15 +55,16 @@ def get(connection: Connection, authority: str) -> tuple[int, bytes]:
     """
     block = b"\x82\x87\x84" + _literal(1, authority.encode("ascii", "strict"))
     block += _literal(19, b"text/plain") + _literal(58, b"pivgate-probe")
-    connection.sendall(
-        _PREFACE + _frame(_SETTINGS, 0, 0) + _frame(_HEADERS, _END_STREAM | _END_HEADERS, _STREAM, block)
+    _send(
+        connection,
+        _PREFACE + _frame(_SETTINGS, 0, 0) + _frame(_HEADERS, _END_STREAM | _END_HEADERS, _STREAM, block),
     )
     status: int | None = None
     body = b""
     while True:
         kind, flags, stream, payload = _receive(connection)
         if kind == _SETTINGS and not flags & _ACK:
-            connection.sendall(_frame(_SETTINGS, _ACK, 0))
+            _send(connection, _frame(_SETTINGS, _ACK, 0))
         elif kind == _GOAWAY or (kind == _RST_STREAM and stream == _STREAM):
             raise Http2Error("the request was turned away below HTTP")
         elif stream == _STREAM and kind == _HEADERS:
@@ -72,6 +74,12 @@ def get(connection: Connection, authority: str) -> tuple[int, bytes]:
             body += _content(payload, flags)
         if stream == _STREAM and status is not None and _ends(kind, flags, len(body)):
             return status, body
+
+
+def _send(connection: Connection, data: bytes) -> None:
+    # A server that turns us away may have closed already; what it said before that is still to be read.
+    with suppress(OSError):
+        connection.sendall(data)
 
 
 def _ends(kind: int, flags: int, length: int) -> bool:

@@ -10,6 +10,7 @@ import http.client
 import socket
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -105,8 +106,8 @@ def knock(attempt: Attempt, credentials: Credentials) -> tuple[Outcome, str]:
         try:
             return _judge(attempt, _ask(attempt, credentials))
         except (_CutOffError, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            # A server that refuses a certificate closes with our request unread, and then the kernel may
-            # throw its alert away (RFC 1122, section 4.2.2.13). Another try mostly hears it.
+            # A server that refuses closes with our request unread, and then the kernel may throw away what
+            # it said before (RFC 1122, section 4.2.2.13). Another try hears it.
             continue
         except ssl.SSLError as error:
             return _judge_tls(attempt, error)
@@ -150,7 +151,10 @@ def _get(connection: socket.socket, attempt: Attempt) -> _Answer:
         f"GET / HTTP/1.1\r\nHost: {_authority(attempt)}\r\nUser-Agent: pivgate-probe\r\n"
         "Accept: text/plain\r\nConnection: close\r\n\r\n"
     )
-    connection.sendall(request.encode("ascii"))
+    # In TLS 1.3 the server judges our certificate after our side of the handshake is done, so it may have
+    # closed by now; its alert is still to be read.
+    with suppress(ssl.SSLEOFError, BrokenPipeError, ConnectionResetError):
+        connection.sendall(request.encode("ascii"))
     reply = http.client.HTTPResponse(connection)
     try:
         reply.begin()
