@@ -9,7 +9,7 @@ the last event, kept outside the registry (``head``).
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -68,28 +68,27 @@ def hash_event(
 def next_event(
     head: Head, *, time: datetime, actor: str, action: str, subject: str, detail: Mapping[str, DetailValue]
 ) -> Event:
-    """Make the event that follows a head."""
-    text = canonical_detail(detail)
-    sequence = head.sequence + 1
-    digest = hash_event(
-        sequence=sequence,
-        time=time,
-        actor=actor,
-        action=action,
-        subject=subject,
-        detail=text,
+    """Make the event that follows a head; what UTF-8 cannot hold is written as an escape."""
+    event = Event(
+        sequence=head.sequence + 1,
+        time=time.astimezone(UTC),
+        actor=_encodable(actor),
+        action=_encodable(action),
+        subject=_encodable(subject),
+        detail=canonical_detail(detail),
         previous=head.hash,
+        hash="",
     )
-    return Event(sequence, time, actor, action, subject, text, head.hash, digest)
+    return replace(event, hash=_hash(event))
 
 
-def verify_chain(events: Iterable[Event], head: Head) -> Head:
-    """Prove that events are those that were written, up to the head at least.
+def verify_chain(events: Iterable[Event], *heads: Head) -> Head:
+    """Prove that events are those that were written, up to the last head at least.
 
     Args:
         events: All events, in the order in which they are stored.
-        head: The last event known from outside. The chain may go on after it, since a command can be
-            killed between writing an event and writing the head.
+        heads: What is known from outside of the registry. The chain may go on after them, since a command
+            can be killed between writing an event and writing the head.
 
     Returns:
         The chain's own end.
@@ -98,25 +97,31 @@ def verify_chain(events: Iterable[Event], head: Head) -> Head:
         AuditError: An event was changed, removed, moved or put in; the first such event is named.
     """
     end = START
-    seen = head.sequence == 0 and head.hash == GENESIS
+    awaited = {head.sequence: head for head in heads}
+    if len(awaited) != len(set(heads)):
+        raise AuditError("Two heads name the same event and differ: one is of another log", _HINT)
+    _check_head(end, awaited)
     for event in events:
         _check_link(end, event)
         end = Head(event.sequence, event.hash)
-        if end.sequence == head.sequence:
-            if end.hash != head.hash:
-                raise AuditError(
-                    f"Event {head.sequence} is not the one that the head file holds: "
-                    "the log was rewritten, or the registry was replaced",
-                    _HINT,
-                )
-            seen = True
-    if not seen:
+        _check_head(end, awaited)
+    if awaited:
         raise AuditError(
-            f"The log ends with event {end.sequence}, but event {head.sequence} had been written: "
+            f"The log ends with event {end.sequence}, but event {max(awaited)} had been written: "
             "events were cut off, or the registry was replaced by an older copy",
             _HINT,
         )
     return end
+
+
+def _check_head(end: Head, awaited: dict[int, Head]) -> None:
+    head = awaited.pop(end.sequence, end)
+    if head != end:
+        raise AuditError(
+            f"Event {head.sequence} is not the one that its head holds: "
+            "the log was rewritten, or the registry was replaced",
+            _HINT,
+        )
 
 
 def _check_link(end: Head, event: Event) -> None:
@@ -127,7 +132,12 @@ def _check_link(end: Head, event: Event) -> None:
         raise AuditError(
             f"Event {expected} does not follow the event before it: one was removed, moved or put in", _HINT
         )
-    digest = hash_event(
+    if _hash(event) != event.hash:
+        raise AuditError(f"Event {expected} was changed: its hash does not match its content", _HINT)
+
+
+def _hash(event: Event) -> str:
+    return hash_event(
         sequence=event.sequence,
         time=event.time,
         actor=event.actor,
@@ -136,8 +146,11 @@ def _check_link(end: Head, event: Event) -> None:
         detail=event.detail,
         previous=event.previous,
     )
-    if digest != event.hash:
-        raise AuditError(f"Event {expected} was changed: its hash does not match its content", _HINT)
+
+
+def _encodable(text: str) -> str:
+    # A login name or an argument can hold bytes that are not UTF-8, as surrogate escapes (PEP 383).
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _instant(time: datetime) -> str:

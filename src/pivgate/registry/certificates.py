@@ -6,9 +6,10 @@ import re
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, or_, select
+from sqlalchemy import Row, Select, false, insert, or_, select
 
 from pivgate.errors import InputError, RefusedError
+from pivgate.names import quoted
 from pivgate.registry.database import Database, Transaction
 from pivgate.registry.faults import UnknownError
 from pivgate.registry.lookup import SERIAL_LIMIT, known_certificate, latest_key, select_certificates
@@ -17,7 +18,9 @@ from pivgate.registry.schema import certificates, keys, users
 from pivgate.registry.states import CertificateState, KeyState, RevocationReason, TransitionError
 from pivgate.registry.withdrawal import move_certificate, move_key
 
-_PREFIX = re.compile(r"[0-9a-f]{4,64}")
+# Fewer digits would fit many a name and many a serial number by chance.
+_PREFIX = re.compile(r"[0-9a-f]{8,64}")
+_SERIAL_NUMBER = re.compile(r"[0-9a-f]{1,42}")
 
 
 class Certificates(Database):
@@ -181,7 +184,7 @@ class Certificates(Database):
         """Return all certificates that somebody may mean.
 
         Args:
-            selector: A fingerprint or its first four digits or more, a certificate's serial number in
+            selector: A fingerprint or its first eight digits or more, a certificate's serial number in
                 hexadecimal, a YubiKey's serial number, or a user's name. Colons and case do not matter in
                 hexadecimal numbers. What fits in several ways is returned for each of them.
 
@@ -192,7 +195,7 @@ class Certificates(Database):
             rows = connection.execute(_matching(selector)).all()
         if not rows:
             raise UnknownError(
-                f"No certificate fits {selector!a}",
+                f"No certificate fits {quoted(selector)}",
                 "Give a fingerprint, a serial number of a certificate or key, or a user's name.",
             )
         return tuple(_certificate(row) for row in rows)
@@ -210,13 +213,14 @@ def _matching(selector: str) -> Select[Any]:
     ways: list[Any] = []
     if _PREFIX.fullmatch(digits):
         ways.append(certificates.c.fingerprint.between(digits, digits + "g"))
+    if _SERIAL_NUMBER.fullmatch(digits):
         ways.append(certificates.c.serial_number == digits.lstrip("0"))
     if selector.isascii() and selector.isdigit() and int(selector) < SERIAL_LIMIT:
         ways.append(certificates.c.key_id.in_(select(keys.c.id).where(keys.c.serial == int(selector))))
     if selector.isascii():
         owners = select(users.c.id).where(users.c.name == selector)
         ways.append(certificates.c.key_id.in_(select(keys.c.id).where(keys.c.user_id.in_(owners))))
-    return select_certificates().where(or_(False, *ways)).order_by(certificates.c.id)
+    return select_certificates().where(or_(false(), *ways)).order_by(certificates.c.id)
 
 
 def _parse(der: bytes) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from pivgate.registry.records import DetailValue
 from pivgate.registry.schema import events
 
 # Writers queue for the lock; one needs a few milliseconds, so this is far more than a busy home needs.
-_PATIENCE: Final = 30.0
+PATIENCE: Final = 30.0
 
 
 @dataclass
@@ -40,12 +40,15 @@ class Transaction:
     Attributes:
         now: The moment of the change, UTC.
         actor: Who makes it.
+        head: The end of the log so far.
+        head_is_accepted: The head file is to follow whatever it holds.
     """
 
     connection: Connection
     now: datetime
     actor: str
     head: Head
+    head_is_accepted: bool = False
 
     def record(self, action: str, subject: str, /, **detail: DetailValue) -> None:
         """Append an event to the chain."""
@@ -57,52 +60,47 @@ class Transaction:
             subject=subject,
             detail=detail,
         )
-        self.connection.execute(
-            insert(events),
-            {
-                "sequence": event.sequence,
-                "time": event.time,
-                "actor": event.actor,
-                "action": event.action,
-                "subject": event.subject,
-                "detail": event.detail,
-                "previous": event.previous,
-                "hash": event.hash,
-            },
-        )
+        self.connection.execute(insert(events), {name: getattr(event, name) for name in events.c.keys()})
         self.head = Head(event.sequence, event.hash)
 
 
 class Database:
     """An open registry file. Close it, or use it as a context manager."""
 
-    def __init__(self, path: Path, audit_head_path: Path, connection: Connection) -> None:
+    def __init__(self, path: Path, audit_head_path: Path, connection: Connection, patience: float) -> None:
         self.path = path
         self.audit_head_path = audit_head_path
         self._connection = connection
+        self._patience = patience
 
     @classmethod
-    def create(cls, path: Path, audit_head_path: Path) -> Self:
+    def create(cls, path: Path, audit_head_path: Path, *, patience: float = PATIENCE) -> Self:
         """Make a new registry, and the head of its empty log.
 
         Args:
             path: The file to be; its directory must exist.
             audit_head_path: The head file to be.
+            patience: Seconds to wait for other writers.
 
         Raises:
             HomeError: There is one already, or a head file that speaks of one.
             StorageError: It cannot be written; nothing is left behind.
         """
-        with exclusive_lock(_lock_path(audit_head_path), _PATIENCE):
+        with exclusive_lock(_lock_path(audit_head_path), patience):
             if path.exists():
                 raise KnownError(f"There is a registry already: {path}", "Nothing was changed.")
             _refuse_orphan(audit_head_path)
             _create_file(path, audit_head_path)
-        return cls.open(path, audit_head_path)
+        return cls.open(path, audit_head_path, patience=patience)
 
     @classmethod
-    def open(cls, path: Path, audit_head_path: Path) -> Self:
+    def open(cls, path: Path, audit_head_path: Path, *, patience: float = PATIENCE) -> Self:
         """Open a registry, bringing one of an older version to today's tables.
+
+        Args:
+            path: The file.
+            audit_head_path: Its head file.
+            patience: Seconds to wait for other writers.
 
         Raises:
             HomeError: There is none.
@@ -114,15 +112,15 @@ class Database:
                 "Create a home with `pivgate init`, or name another with --home or PIVGATE_HOME.",
             )
         with sqlite_faults(path):
-            connection = _connect(path)
+            connection = _connect(path, patience)
             try:
                 if not check_version(connection, path):
-                    with exclusive_lock(_lock_path(audit_head_path), _PATIENCE):
+                    with exclusive_lock(_lock_path(audit_head_path), patience):
                         migrate(connection, path)
             except BaseException:
                 connection.close()
                 raise
-        return cls(path, audit_head_path, connection)
+        return cls(path, audit_head_path, connection, patience)
 
     def close(self) -> None:
         """Close the file."""
@@ -161,14 +159,17 @@ class Database:
         """
         if now.tzinfo is None:
             raise ValueError("a time without a time zone")
-        with exclusive_lock(_lock_path(self.audit_head_path), _PATIENCE):
+        with exclusive_lock(_lock_path(self.audit_head_path), self._patience):
             with sqlite_faults(self.path), self._connection.begin():
                 self._connection.exec_driver_sql("BEGIN IMMEDIATE")
                 change = Transaction(
-                    self._connection, now.astimezone(UTC), _printable(actor), self._last(self._connection)
+                    self._connection, now.astimezone(UTC), actor, self._last(self._connection)
                 )
                 yield change
-            self._advance_head(change.head)
+            if change.head_is_accepted:
+                write_head(self.audit_head_path, change.head)
+            else:
+                self._advance_head(change.head)
 
     @staticmethod
     def _last(connection: Connection) -> Head:
@@ -198,12 +199,12 @@ class Database:
         return bool(found == known.hash)
 
 
-def _connect(path: Path) -> Connection:
+def _connect(path: Path, patience: float) -> Connection:
     # mode=rw: never create. isolation_level=None: Python's own transaction control is off, BEGIN is ours.
     uri = f"file:{quote(str(path.absolute()))}?mode=rw"
     engine = create_engine(
         "sqlite://",
-        creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_PATIENCE),
+        creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None, timeout=patience),
         poolclass=NullPool,
     )
     connection = engine.connect()
@@ -222,7 +223,7 @@ def _create_file(path: Path, audit_head_path: Path) -> None:
     temporary = Path(name)
     try:
         with sqlite_faults(path):
-            connection = _connect(temporary)
+            connection = _connect(temporary, PATIENCE)
             try:
                 migrate(connection, path)
             finally:
@@ -250,8 +251,3 @@ def _refuse_orphan(audit_head_path: Path) -> None:
 
 def _lock_path(audit_head_path: Path) -> Path:
     return audit_head_path.with_name(f"{audit_head_path.name}.lock")
-
-
-def _printable(actor: str) -> str:
-    # A login name can hold bytes that are not UTF-8 (surrogate escapes, PEP 383); SQLite takes none.
-    return actor.encode("utf-8", "backslashreplace").decode()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Groups and their members. ``everyone`` is always there, holds every active user, and is never stored."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import delete, insert, select, update
 
@@ -80,6 +80,7 @@ class Groups(Database):
                 f"The membership of {user} in {group} would end at {until.isoformat()}, which has passed",
                 "Give an end that lies ahead, or none.",
             )
+        until = until and until.astimezone(UTC)
         with self.writing(actor, now) as change:
             place = {
                 "group_id": stored_group(change.connection, group).id,

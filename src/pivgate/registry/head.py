@@ -9,7 +9,9 @@ import re
 from pathlib import Path
 from typing import Final
 
+from pivgate.errors import InputError
 from pivgate.files import read_file, write_atomic
+from pivgate.names import quoted
 from pivgate.registry.audit import AuditError, Head
 
 _LINE: Final = re.compile(rb"(0|[1-9][0-9]{0,17}) ([0-9a-f]{64})\n")
@@ -32,6 +34,20 @@ def read_head(path: Path) -> Head:
         raise AuditError(
             f"The head file {path} is damaged: it does not hold a number and a hash",
             "Restore it from a backup. `pivgate audit log` shows the events that are there.",
+        )
+    return Head(int(match[1]), match[2].decode())
+
+
+def parse_head(text: str) -> Head:
+    """Read a head that somebody kept elsewhere: the line of the head file, as it was.
+
+    Raises:
+        InputError: It is not such a line.
+    """
+    match = _LINE.fullmatch(f"{text.strip()}\n".encode("utf-8", "backslashreplace"))
+    if match is None:
+        raise InputError(
+            f"{quoted(text)} is not the head of a log", "Give the line of the head file: a number and a hash."
         )
     return Head(int(match[1]), match[2].decode())
 

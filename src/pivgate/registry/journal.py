@@ -71,12 +71,15 @@ class Journal(Database):
         with self.reading() as connection:
             return tuple(reversed([_event(row) for row in connection.execute(query)]))
 
-    def verify_audit(self) -> Head:
+    def verify_audit(self, *witnesses: Head) -> Head:
         """Prove that the events are those that were written, none changed, removed, moved or put in.
 
+        Args:
+            witnesses: Heads that were kept elsewhere. Whoever can rewrite both the registry and its head
+                file can be found out only by them.
+
         Returns:
-            The end of the log. Keep a copy elsewhere: whoever can rewrite both the registry and its head
-            file can be found out only by that.
+            The end of the log.
 
         Raises:
             AuditError: They are not; the first bad event is named.
@@ -85,7 +88,35 @@ class Journal(Database):
         # The head first: a change that comes between is then a registry ahead of its head, which is fine.
         head = read_head(self.audit_head_path)
         with self.reading() as connection:
-            return verify_chain(_all(connection), head)
+            return verify_chain(_all(connection), head, *witnesses)
+
+    def accept_log(self, reason: str, *, actor: str, now: datetime) -> Head:
+        """Make the log as it stands the one to be continued, after a backup was put back.
+
+        The chain must be whole in itself; only what the head file says, or that it is missing, is set
+        aside, and an event says so for ever.
+
+        Args:
+            reason: Why, one line.
+            actor: Who decides that.
+            now: When.
+
+        Returns:
+            The new end of the log.
+
+        Raises:
+            AuditError: The chain itself is broken.
+        """
+        try:
+            known = read_head(self.audit_head_path)
+            setting_aside = f"{known.sequence} {known.hash}"
+        except AuditError:
+            setting_aside = "no head"
+        with self.writing(actor, now) as change:
+            verify_chain(_all(change.connection))
+            change.record("audit.accept", setting_aside, reason=reason)
+            change.head_is_accepted = True
+        return change.head
 
 
 def _all(connection: Connection) -> Iterator[Event]:
