@@ -9,9 +9,8 @@ from functools import cached_property
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from pivgate.authority.keys import AuthorityPublicKey, Signer, hash_of
+from pivgate.authority.keys import Signer, verify_signature
 from pivgate.authority.names import Subject
 from pivgate.authority.policy import check_public_key
 from pivgate.authority.profiles import AUTHORITY, CLIENT, Contents, Profile, extensions
@@ -23,6 +22,8 @@ Randomness = Callable[[int], bytes]
 # Certificates begin a little in the past, so that a machine whose clock is slow takes them at once.
 CLOCK_SKEW = timedelta(minutes=5)
 DAYS_LIMIT = 36525
+# Positive and at most 20 octets (RFC 5280, section 4.1.2.2).
+SERIAL_NUMBER_LIMIT = 2**159
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,15 @@ class Authority:
         """Accept an authority that can be used now: in its dates, and with the key of its certificate.
 
         Raises:
-            RefusedError: It is expired, the clock is before its start, or key and certificate do not match.
+            RefusedError: Its certificate is not an authority's, it is expired, the clock is before its start,
+                or key and certificate do not match.
         """
+        _check_role(self.certificate)
         self.check_dates(now)
+        # The words in front keep the signature from being one of a certificate.
         nonce = b"pivgate: proof that key and certificate match: " + randomness(32)
-        public_key = self.certificate.public_key()
         try:
-            if not isinstance(public_key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey):
-                raise InvalidSignature
-            _verify(public_key, self.signer.sign(nonce), nonce)
+            verify_signature(self.certificate.public_key(), self.signer.sign(nonce), nonce)
         except InvalidSignature as error:
             raise RefusedError(
                 "The authority's key does not belong to its certificate",
@@ -90,13 +91,20 @@ class Authority:
             ) from error
 
 
-def _verify(public_key: AuthorityPublicKey, signature: bytes, data: bytes) -> None:
-    if isinstance(public_key, ed25519.Ed25519PublicKey):
-        public_key.verify(signature, data)
-        return
-    algorithm = hash_of(public_key)
-    assert algorithm is not None  # noqa: S101 - only Ed25519 has none
-    public_key.verify(signature, data, ec.ECDSA(algorithm))
+def _check_role(certificate: x509.Certificate) -> None:
+    try:
+        found = certificate.extensions
+        constraints = found.get_extension_for_class(x509.BasicConstraints).value
+        usage = found.get_extension_for_class(x509.KeyUsage).value
+        found.get_extension_for_class(x509.SubjectKeyIdentifier)
+        able = constraints.ca and usage.key_cert_sign and usage.crl_sign
+    except (ValueError, x509.DuplicateExtension, x509.ExtensionNotFound):
+        able = False
+    if not able:
+        raise RefusedError(
+            "The authority's certificate is not one that may sign others",
+            "Restore the authority's certificate from a backup.",
+        )
 
 
 def random_serial_number(randomness: Randomness) -> int:
@@ -141,9 +149,11 @@ def issue_authority(
         serial_number: From ``random_serial_number``.
 
     Raises:
-        InputError: That number of days is not possible.
+        InputError: That number of days, or that serial number, is not possible.
     """
     _check_days(days)
+    if not 0 < serial_number < SERIAL_NUMBER_LIMIT:
+        raise InputError("The authority's serial number is out of range", "Let pivgate choose it.")
     second = now.replace(microsecond=0)
     builder = build(
         AUTHORITY,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The authority's own key: which kinds there are, how it signs, how it is kept in a file."""
 
+import base64
 import os
 import re
 from collections.abc import Callable
@@ -8,14 +9,14 @@ from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    load_pem_private_key,
+    load_der_private_key,
 )
 
 from pivgate.authority import pkcs8
@@ -39,7 +40,7 @@ _CURVES: dict[KeyAlgorithm, ec.EllipticCurve] = {
     KeyAlgorithm.P256: ec.SECP256R1(),
     KeyAlgorithm.P384: ec.SECP384R1(),
 }
-# The hash that is as strong as the curve (RFC 5480, section 4). Ed25519 brings its own.
+# The hash that is as strong as the curve (RFC 5480, section 4).
 _HASHES: dict[str, hashes.SHA256 | hashes.SHA384] = {
     "secp256r1": hashes.SHA256(),
     "secp384r1": hashes.SHA384(),
@@ -72,7 +73,10 @@ class FileSigner:
 
     def __init__(self, private_key: AuthorityPrivateKey) -> None:
         self._private_key = private_key
-        self._hash = hash_of(private_key.public_key())
+        # Ed25519 brings its own hash.
+        self._hash = (
+            None if isinstance(private_key, ed25519.Ed25519PrivateKey) else _HASHES[private_key.curve.name]
+        )
 
     @property
     def public_key(self) -> AuthorityPublicKey:
@@ -83,8 +87,7 @@ class FileSigner:
         """Sign bytes as they are."""
         if isinstance(self._private_key, ed25519.Ed25519PrivateKey):
             return self._private_key.sign(data)
-        assert self._hash is not None  # noqa: S101 - only Ed25519 has no hash of its own to choose
-        return self._private_key.sign(data, ec.ECDSA(self._hash))
+        return self._private_key.sign(data, _ecdsa(self._private_key.curve))
 
     def sign_certificate(self, builder: x509.CertificateBuilder) -> x509.Certificate:
         """Sign a certificate."""
@@ -122,11 +125,23 @@ class FileSigner:
         return pkcs8.encrypt(plain, passphrase, randomness)
 
 
-def hash_of(public_key: AuthorityPublicKey) -> hashes.SHA256 | hashes.SHA384 | None:
-    """Return the hash that belongs to a key when it signs; None for Ed25519, which brings its own."""
-    if isinstance(public_key, ed25519.Ed25519PublicKey):
-        return None
-    return _HASHES[public_key.curve.name]
+def verify_signature(public_key: object, signature: bytes, data: bytes) -> None:
+    """Verify what ``Signer.sign`` returned.
+
+    Raises:
+        InvalidSignature: Another key made it, it is of other data, or no authority has such a kind of key.
+    """
+    match public_key:
+        case ed25519.Ed25519PublicKey():
+            public_key.verify(signature, data)
+        case ec.EllipticCurvePublicKey() if public_key.curve.name in _HASHES:
+            public_key.verify(signature, data, _ecdsa(public_key.curve))
+        case _:
+            raise InvalidSignature
+
+
+def _ecdsa(curve: ec.EllipticCurve) -> ec.ECDSA:
+    return ec.ECDSA(_HASHES[curve.name])
 
 
 def generate(algorithm: KeyAlgorithm) -> FileSigner:
@@ -137,8 +152,14 @@ def generate(algorithm: KeyAlgorithm) -> FileSigner:
 
 
 _BLOCK = re.compile(
-    rb"\s*-----BEGIN (ENCRYPTED |)PRIVATE KEY-----[ \t]*\r?\n[A-Za-z0-9+/=\s]+-----END \1PRIVATE KEY-----\s*"
+    rb"\s*-----BEGIN (ENCRYPTED |)PRIVATE KEY-----[ \t]*\r?\n"
+    rb"([A-Za-z0-9+/=\s]+)-----END \1PRIVATE KEY-----\s*"
 )
+
+
+def is_encrypted(pem: bytes) -> bool:
+    """Tell whether a key file needs a passphrase. It is not otherwise looked at."""
+    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem
 
 
 def load_signer(pem: bytes, passphrase: bytes) -> FileSigner:
@@ -155,19 +176,25 @@ def load_signer(pem: bytes, passphrase: bytes) -> FileSigner:
     """
     block = _BLOCK.fullmatch(pem)
     if block is None:
-        raise StorageError("The authority's key file is damaged: it is not one PKCS#8 key in PEM", _RESTORE)
+        raise _damaged()
     encrypted = bool(block[1])
+    try:
+        der = base64.b64decode(b"".join(block[2].split()), validate=True)
+        if encrypted:
+            pkcs8.check_envelope(der)
+    except ValueError as error:
+        raise _damaged() from error
     if encrypted and not passphrase:
         raise SecretError(
             "The authority's key is encrypted and no passphrase was given", "Give its passphrase."
         )
     try:
-        private_key = load_pem_private_key(pem, passphrase if encrypted else None)
-    except (ValueError, UnsupportedAlgorithm) as error:
+        private_key = load_der_private_key(der, passphrase if encrypted else None)
+    except UnsupportedAlgorithm as error:
+        raise _damaged() from error
+    except ValueError as error:
         if not encrypted:
-            raise StorageError(
-                "The authority's key file is damaged: there is no key in it", _RESTORE
-            ) from error
+            raise _damaged() from error
         raise SecretError(
             "The passphrase does not open the authority's key",
             "Try again. If the passphrase is certainly right, the file is damaged: restore it from a backup.",
@@ -180,3 +207,7 @@ def load_signer(pem: bytes, passphrase: bytes) -> FileSigner:
         "The authority's key file holds a kind of key that pivgate does not use for authorities",
         "An authority's key is Ed25519, P-256 or P-384. " + _RESTORE,
     )
+
+
+def _damaged() -> StorageError:
+    return StorageError("The authority's key file is damaged", _RESTORE)

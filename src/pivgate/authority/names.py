@@ -2,6 +2,7 @@
 """The names inside certificates: the subject of a client, and the name of an authority."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -54,10 +55,17 @@ _LIMITS: dict[x509.ObjectIdentifier, tuple[str, int]] = {
     NameOID.COUNTRY_NAME: ("C", 2),
     NameOID.DOMAIN_COMPONENT: ("DC", 63),
 }
+_OIDS = {label: oid for oid, (label, _) in _LIMITS.items()}
 _REPEATABLE = frozenset({NameOID.ORGANIZATIONAL_UNIT_NAME, NameOID.DOMAIN_COMPONENT})
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
-_AFTER_COMMA = re.compile(r"(?<!\\)([,])[ ]+")
+
+# One attribute of RFC 4514, section 3, and the comma after it. Spaces around it count for nothing.
+_ATTRIBUTE = re.compile(
+    r"""\s*([A-Za-z]+)\s*=\s*((?:\\(?:[0-9A-Fa-f]{2}|(?![0-9A-Fa-f]{2}).)|[^\\,+"<>;])*?)\s*(,|\Z)""",
+    re.DOTALL,
+)
+_ESCAPES = re.compile(r"((?:\\[0-9A-Fa-f]{2})+)|\\(.)", re.DOTALL)
 
 
 def parse_distinguished_name(text: str) -> x509.Name:
@@ -69,22 +77,41 @@ def parse_distinguished_name(text: str) -> x509.Name:
     Raises:
         InputError: It is not such a name, has no CN, or a part of it cannot stand in a certificate.
     """
-    try:
-        name = x509.Name.from_rfc4514_string(_AFTER_COMMA.sub(r"\1", text))
-    except ValueError as error:
-        raise InputError(f"{quoted(text)} cannot be read as a distinguished name", _EXAMPLE) from error
-    seen: set[x509.ObjectIdentifier] = set()
-    for part in name.rdns:
-        if len(part) != 1:
-            raise InputError(f"{quoted(text)} joins two attributes with +", _EXAMPLE)
-        attribute = next(iter(part))
-        _check_attribute(attribute)
-        if attribute.oid in seen and attribute.oid not in _REPEATABLE:
-            raise InputError(f"{quoted(text)} has {_LIMITS[attribute.oid][0]} twice", _EXAMPLE)
-        seen.add(attribute.oid)
-    if NameOID.COMMON_NAME not in seen:
+    attributes: list[x509.NameAttribute[str]] = []
+    for label, value in _split(text):
+        oid = _OIDS.get(label.upper())
+        if oid is None:
+            raise InputError(
+                f"{quoted(label)} cannot be part of an authority's name", f"Use only {', '.join(_OIDS)}."
+            )
+        _check_value(label, oid, value)
+        if oid not in _REPEATABLE and any(attribute.oid == oid for attribute in attributes):
+            raise InputError(f"{quoted(text)} has {label} twice", _EXAMPLE)
+        attributes.append(x509.NameAttribute(oid, value))
+    if all(attribute.oid != NameOID.COMMON_NAME for attribute in attributes):
         raise InputError(f"{quoted(text)} has no CN", _EXAMPLE)
-    return name
+    return x509.Name(reversed(attributes))
+
+
+def _split(text: str) -> Iterator[tuple[str, str]]:
+    position, more = 0, ","
+    while more:
+        found = _ATTRIBUTE.match(text, position)
+        if found is None:
+            raise InputError(
+                f"{quoted(text)} cannot be read as a distinguished name",
+                f'{_EXAMPLE} Put a backslash before each of , + " \\ < > ; in a value.',
+            )
+        label, value, more = found.groups()
+        yield label, _ESCAPES.sub(_unescaped, value)
+        position = found.end()
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    if escape[2] is not None:
+        return escape[2]
+    # An octet that is no part of UTF-8 becomes a surrogate, which is then refused as not printable.
+    return bytes.fromhex(escape[1].replace("\\", "")).decode(errors="surrogateescape")
 
 
 def check_common_name(text: str) -> None:
@@ -96,23 +123,12 @@ def check_common_name(text: str) -> None:
     _check_text("CN", text, _LIMITS[NameOID.COMMON_NAME][1])
 
 
-def _check_attribute(attribute: x509.NameAttribute[str | bytes]) -> None:
-    known = _LIMITS.get(attribute.oid)
-    if known is None or not isinstance(attribute.value, str):
-        labels = ", ".join(label for label, _ in _LIMITS.values())
-        raise InputError(
-            f"{attribute.rfc4514_attribute_name} cannot be part of an authority's name", f"Use only {labels}."
-        )
-    label, limit = known
-    _check_text(label, attribute.value, limit)
-    if attribute.oid == NameOID.COUNTRY_NAME and not _COUNTRY.fullmatch(attribute.value):
-        raise InputError(
-            f"{quoted(attribute.value)} is not a country's two capital letters", "For example C=CH."
-        )
-    if attribute.oid == NameOID.DOMAIN_COMPONENT and not _LABEL.fullmatch(attribute.value):
-        raise InputError(
-            f"{quoted(attribute.value)} is not a label of a domain", "For example DC=example,DC=com."
-        )
+def _check_value(label: str, oid: x509.ObjectIdentifier, value: str) -> None:
+    _check_text(label, value, _LIMITS[oid][1])
+    if oid == NameOID.COUNTRY_NAME and not _COUNTRY.fullmatch(value):
+        raise InputError(f"{quoted(value)} is not a country's two capital letters", "For example C=CH.")
+    if oid == NameOID.DOMAIN_COMPONENT and not _LABEL.fullmatch(value):
+        raise InputError(f"{quoted(value)} is not a label of a domain", "For example DC=example,DC=com.")
 
 
 def _check_text(label: str, text: str, limit: int) -> None:

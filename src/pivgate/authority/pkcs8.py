@@ -58,6 +58,38 @@ def encrypt(private_key_info: bytes, passphrase: bytes, randomness: Callable[[in
     return _pem(_der(_SEQUENCE, algorithm + _der(_OCTET_STRING, ciphertext)))
 
 
+def check_envelope(der: bytes) -> None:
+    """Accept what has the form of an encrypted private key, whether or not anybody can open it.
+
+    This tells a damaged file from a wrong passphrase, as far as that can be told without the passphrase.
+
+    Raises:
+        ValueError: It is not an EncryptedPrivateKeyInfo (RFC 5958, section 3).
+    """
+    tag, content, rest = _read(der)
+    if tag != _SEQUENCE or rest:
+        raise ValueError("not one sequence")
+    tag, _, rest = _read(content)
+    if tag != _SEQUENCE:
+        raise ValueError("no algorithm")
+    tag, ciphertext, rest = _read(rest)
+    if tag != _OCTET_STRING or rest or not ciphertext:
+        raise ValueError("no ciphertext")
+
+
+def _read(data: bytes) -> tuple[int, bytes, bytes]:
+    """Split off one element: its tag, its content, and what follows it."""
+    if len(data) < 2:
+        raise ValueError("an element is cut off")
+    size, start = data[1], 2
+    if size & 0x80:
+        start += size & 0x7F
+        size = int.from_bytes(data[2:start], "big")
+    if len(data) < start + size:
+        raise ValueError("an element is cut off")
+    return data[0], data[start : start + size], data[start + size :]
+
+
 def _der(tag: int, value: bytes) -> bytes:
     length = len(value)
     if length < 0x80:

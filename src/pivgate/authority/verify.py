@@ -5,11 +5,15 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.x509.oid import NameOID
 
+from pivgate.authority.policy import check_public_key
 from pivgate.authority.profiles import CLIENT, Contents, extensions
-from pivgate.errors import RefusedError
+from pivgate.errors import InputError, RefusedError
+from pivgate.names import check_user_name
 
 _RENEW = "Issue a new certificate for this key."
+_NOT_OURS = "The certificate's extensions are not those of a client certificate of pivgate"
 
 
 def verify_client(
@@ -31,6 +35,8 @@ def verify_client(
     _check_dates("The authority", authority_certificate, now)
     _check_dates("The certificate", certificate, now)
     _check_profile(certificate, authority_certificate)
+    _check_subject(certificate)
+    check_public_key(certificate.public_key(), None)
 
 
 def _check_issuer(certificate: x509.Certificate, authority_certificate: x509.Certificate) -> None:
@@ -63,9 +69,19 @@ def _check_profile(certificate: x509.Certificate, authority_certificate: x509.Ce
             ),
         )
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.ExtensionNotFound) as error:
-        raise RefusedError("The certificate is not one of pivgate's client certificates", _RENEW) from error
+        raise RefusedError(_NOT_OURS, _RENEW) from error
     if found != list(wanted):
-        raise RefusedError("The certificate is not one of pivgate's client certificates", _RENEW)
+        raise RefusedError(_NOT_OURS, _RENEW)
+
+
+def _check_subject(certificate: x509.Certificate) -> None:
+    attributes = list(certificate.subject)
+    if len(attributes) != 1 or attributes[0].oid != NameOID.COMMON_NAME:
+        raise RefusedError("The certificate's subject is not a common name alone", _RENEW)
+    try:
+        check_user_name(str(attributes[0].value))
+    except InputError as error:
+        raise RefusedError("The certificate's common name is not the name of a user", _RENEW) from error
 
 
 def _email(certificate: x509.Certificate) -> str | None:
