@@ -60,7 +60,7 @@ class Transaction:
             subject=subject,
             detail=detail,
         )
-        self.connection.execute(insert(events), {name: getattr(event, name) for name in events.c.keys()})
+        self.connection.execute(insert(events), dict(vars(event)))
         self.head = Head(event.sequence, event.hash)
 
 

@@ -17,6 +17,10 @@ from pivgate.registry.states import RevocationReason
 from pivgate.registry.store import Registry
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
+REPEAT_EVENT_2_AS_3 = """
+    INSERT INTO events SELECT 3, time, actor, action, subject, detail, previous, hash
+    FROM events WHERE sequence = 2
+"""
 WHO = {"actor": "root", "now": NOW}
 
 
@@ -78,8 +82,7 @@ def test_an_untouched_log_is_whole(home: Path) -> None:
         (
             [
                 "UPDATE events SET sequence = sequence + 100 WHERE sequence > 2",
-                "INSERT INTO events SELECT 3, time, actor, action, subject, detail, previous, hash"
-                + " FROM events WHERE sequence = 2",
+                REPEAT_EVENT_2_AS_3,
                 "UPDATE events SET sequence = sequence - 99 WHERE sequence > 100",
             ],
             "Event 3 does not follow",
