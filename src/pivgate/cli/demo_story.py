@@ -16,7 +16,7 @@ from cryptography import x509
 from pivgate.cli.demo_people import Person, provision_person
 from pivgate.enrolment.access import bring_tree_to_registry, revoke_certificates, set_key_state
 from pivgate.enrolment.founding import Founding, found
-from pivgate.errors import PivgateError
+from pivgate.errors import PivgateError, RefusedError
 from pivgate.files import PUBLIC_FILE, read_file, write_atomic
 from pivgate.gate.apply import up
 from pivgate.gate.caddyfile import Site, add_site
@@ -48,8 +48,10 @@ class Story:
         started = time.perf_counter()
         try:
             came = attempt()
+        except RefusedError as error:
+            came = f"refused: {error.message}"
         except PivgateError as error:
-            came = f"refused: {error.message}" if "refused" in error.message else f"error: {error.message}"
+            came = f"error: {error.message}"
         milliseconds = (time.perf_counter() - started) * 1000
         good = came.startswith(expected)
         self.told += 1

@@ -63,7 +63,7 @@ def provision_key(
     from pivgate.enrolment.authority import load_certificate, unlock
     from pivgate.enrolment.local import LocalEnrolment
     from pivgate.yubikey import find
-    from pivgate.yubikey.algorithms import LeafAlgorithm
+    from pivgate.yubikey.algorithms import leaf_algorithm
     from pivgate.yubikey.plan import Plan, Secrets, Touch
     from pivgate.yubikey.provision import provision
 
@@ -77,7 +77,7 @@ def provision_key(
             pin=lambda tries: PIN.ask(pin_file, advice=f"PIN of the YubiKey; tries left: {tries}."),
             management_key=lambda: _management_key(management_key_file),
         ),
-        algorithm=LeafAlgorithm(algorithm),
+        algorithm=leaf_algorithm(algorithm),
         touch=Touch(touch),
         replace=replace,
         use_last_try=use_last_try,

@@ -8,6 +8,7 @@ takes any object that signs, so the signature of the handshake is made on the ke
 import http.client
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -78,7 +79,11 @@ class _TlsliteKey:
         else:
             self.key_type = "Ed25519"
 
+    def __bool__(self) -> bool:
+        return True
+
     def __len__(self) -> int:
+        # Only asked of RSA keys, to choose a hash that fits.
         return self._public_key.key_size if isinstance(self._public_key, rsa.RSAPublicKey) else 0
 
     def sign(self, digest: bytes, scheme: str | None, hash_name: str, salt_length: int | None) -> bytearray:
@@ -96,6 +101,33 @@ class _TlsliteKey:
         return True
 
     hashAndVerify = verify  # noqa: N815 - tlslite's name
+
+
+class _PatientSocket:
+    """A socket whose writes do not fail once the other side has closed it.
+
+    In TLS 1.3 the server judges the client's certificate after the client's last word. Its alert may be
+    waiting to be read while our request meets a closed door; the reason is in the alert, so reading must
+    come to it.
+    """
+
+    def __init__(self, raw: socket.socket) -> None:
+        self._raw = raw
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def send(self, data: bytes) -> int:
+        """Send, or drop what nobody reads any more."""
+        try:
+            return self._raw.send(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return len(data)
+
+    def sendall(self, data: bytes) -> None:
+        """Send all, or drop what nobody reads any more."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._raw.sendall(data)
 
 
 class HttpsConnection(http.client.HTTPConnection):
@@ -135,7 +167,7 @@ class HttpsConnection(http.client.HTTPConnection):
                 "Start the gate with `pivgate up`.",
             ) from error
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        tls = TLSConnection(raw)
+        tls = TLSConnection(_PatientSocket(raw))
         try:
             self._shake_hands(tls)
             self._check_server(tls)

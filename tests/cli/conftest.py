@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A home, the command line, and YubiKeys to plug in: each test has its own and leaves nothing behind."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pivgate.emulator.firmware import FIRMWARE
+from pivgate.emulator.state_file import save
+from pivgate.emulator.yubikey import EmulatedYubiKey
+from pivgate.settings import Home
+
+PASSPHRASE = "correct horse battery staple"
+PIN = "246813"
+PUK = "97531246"
+PROGRAM = Path(__file__).with_name("emulated_pivgate.py")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Machine:
+    """A machine with a home, pivgate, and the keys that are plugged in."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.home = Home(root / "home")
+        self.port = root / "port"
+        self.drawer = root / "drawer"
+        self.port.mkdir()
+        self.drawer.mkdir()
+        self.secrets = {}
+        for name, value in (("passphrase", PASSPHRASE), ("pin", PIN), ("puk", PUK)):
+            self.secret(name, value)
+
+    def secret(self, name: str, value: str) -> Path:
+        """Write a secret to a file and return its path."""
+        path = self.root / name
+        path.write_text(value)
+        self.secrets[name] = path
+        return path
+
+    def run(
+        self, *arguments: str | Path, given: str = "", environment: dict[str, str] | None = None
+    ) -> Result:
+        """Run pivgate on this machine's home."""
+        done = subprocess.run(
+            [
+                sys.executable,
+                str(PROGRAM),
+                str(self.port),
+                "--home",
+                str(self.home.root),
+                *map(str, arguments),
+            ],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "NO_COLOR": "1", **(environment or {})},
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def good(self, *arguments: str | Path, given: str = "") -> Result:
+        """Run pivgate, which must succeed."""
+        result = self.run(*arguments, given=given)
+        assert result.status == 0, f"{arguments}: {result}"
+        return result
+
+    def init(self, *arguments: str) -> None:
+        """Create the home, listening on free ports of the loopback interface."""
+        self.https_port, self.http_port = free_port(), free_port()
+        self.good(
+            *("init", "--listen", "127.0.0.1", "--passphrase-file", self.secrets["passphrase"]),
+            *("--https-port", str(self.https_port), "--http-port", str(self.http_port)),
+            *arguments,
+        )
+
+    def plug_in(self, serial: int, firmware: str = "5.7.4") -> None:
+        """Plug in a key: one from the drawer, or a new one."""
+        known = self.drawer / f"{serial}.json"
+        if known.exists():
+            known.rename(self.port / known.name)
+        else:
+            save(EmulatedYubiKey(FIRMWARE[firmware], serial), self.port / f"{serial}.json")
+
+    def pull_out(self, serial: int) -> None:
+        """Put a key into the drawer."""
+        (self.port / f"{serial}.json").rename(self.drawer / f"{serial}.json")
+
+    def provision(self, user: str, *arguments: str, environment: dict[str, str] | None = None) -> Result:
+        """Provision the key that is plugged in."""
+        return self.run(
+            *("key", "provision", "--user", user, "--passphrase-file", self.secrets["passphrase"]),
+            *("--pin-file", self.secrets["pin"], "--puk-file", self.secrets["puk"]),
+            *arguments,
+            environment=environment,
+        )
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    """A machine with nothing on it; its gate is stopped afterwards."""
+    # Not pytest's tmp_path: the path of a unix socket has to be short.
+    root = Path(tempfile.mkdtemp(prefix="pg"))
+    there = Machine(root)
+    try:
+        yield there
+    finally:
+        if there.home.settings.exists():
+            from pivgate.gate.process import stop
+
+            stop(there.home)
+        shutil.rmtree(root)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pivgate`` in a machine whose PC/SC service has emulated YubiKeys.
+
+Run as a program: the first argument is a folder with the state files of the keys that are plugged in, the
+others are pivgate's own. Only the list of PC/SC devices is replaced.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from pivgate.cli.main import main
+from pivgate.emulator.connection import EmulatedDevice, Moment
+from pivgate.emulator.state_file import keep, load
+from pivgate.yubikey import find
+
+KILL_AT_APDU = "KILL_AT_APDU"
+PULL_AT_APDU = "PULL_AT_APDU"
+
+
+def plugged_in(folder: Path) -> list[EmulatedDevice]:
+    """Load the keys; what changes on them is written back with every command."""
+    devices = []
+    for path in sorted(folder.glob("*.json")):
+        yubikey = load(path)
+        keep(yubikey, path)
+        devices.append(EmulatedDevice(yubikey))
+    return devices
+
+
+def count_down(device: EmulatedDevice) -> None:
+    """Kill this process, or pull the key out, around the command that the environment names."""
+    kill, pull = (int(os.environ.get(name, "0")) for name in (KILL_AT_APDU, PULL_AT_APDU))
+    seen = 0
+
+    def hook(moment: Moment, _command: bytes) -> None:
+        nonlocal seen
+        seen += moment is Moment.BEFORE
+        if kill and seen == kill and moment is Moment.AFTER:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if pull and seen == pull and moment is Moment.BEFORE:
+            device.yubikey.remove()
+
+    device.hook = hook
+
+
+if __name__ == "__main__":
+    there = plugged_in(Path(sys.argv[1]))
+    for each in there:
+        count_down(each)
+    find.pcsc_devices = lambda: list(there)  # type: ignore[assignment]
+    sys.argv = ["pivgate", *sys.argv[2:]]
+    main()
