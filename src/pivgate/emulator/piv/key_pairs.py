@@ -138,7 +138,7 @@ def sign(key_type: KeyType, key: PrivateKey, data: bytes) -> bytes:
     if isinstance(key, ec.EllipticCurvePrivateKey):
         length = _FIELD_BYTES[key_type]
         fields.require(0 < len(data) <= length)
-        # A short digest is the same number with zeros before it (SP 800-73-4 part 2 section 3.2.4).
+        # A short digest is the same number with zeros before it (FIPS 186-4, section 6.4).
         return key.sign(data.rjust(length, b"\0"), _ECDSA[key_type])
     if isinstance(key, rsa.RSAPrivateKey):
         return _rsa_private(key, data)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Using a private key: its PIN policy, its touch policy, and only then the key.
 
-Sources: SP 800-73-4 part 1 section 3.1 (access rules of keys), Yubico's "PIN and touch policies".
+Sources: SP 800-73-4 part 1 table 4b (security condition for use), Yubico's "PIN and touch policies".
 """
 
 from pivgate.emulator import tlv
