@@ -99,18 +99,25 @@ Server = tuple[frozenset[Endpoint], frozenset[str]]
 
 
 def _attempts(site: GatedSite, gated: list[GatedSite], servers: list[Server]) -> Iterator[Attempt]:
-    own = frozenset(endpoint for listen in site.listen for endpoint in parse_listen(listen))
+    own = _own(site)
     names = _other_names(site, own, gated, servers)
     for endpoint in sorted(own, key=str):
         yield from _knock(site, endpoint, {**dict.fromkeys(_AT_HOME, site.host), **names})
+    at_home = {endpoint for one in gated if one.host == site.host for endpoint in _own(one)}
     elsewhere = {
         endpoint
         for endpoints, hosts in servers
         if any(_covers(host, site.host) for host in hosts)
-        for endpoint in endpoints - own
+        for endpoint in endpoints - at_home
     }
     for endpoint in sorted(elsewhere, key=str):
         yield from _knock(site, endpoint, dict.fromkeys(_ELSEWHERE, site.host))
+
+
+def _own(site: GatedSite) -> frozenset[Endpoint]:
+    """Return where a site is served; the server it is on may have other ports, each of them another site."""
+    found = frozenset(endpoint for listen in site.listen for endpoint in parse_listen(listen))
+    return frozenset(end for end in found if not isinstance(end, Tcp) or end.port == site.port)
 
 
 _AT_HOME = (Way.NO_CERTIFICATE, Way.FOREIGN, Way.EXPIRED, Way.REVOKED, Way.REVOKED_H2, Way.PLAIN)
@@ -132,7 +139,7 @@ def _other_names(
     gated_hosts = {other.host for other in gated}
     beside = sorted({host for endpoints, hosts in servers if endpoints & own for host in hosts})
     for host in beside:
-        if _covers(host, site.host) or _covers(site.host, host):
+        if example(host) == example(site.host):
             continue
         way = Way.OTHER_NAME if host in gated_hosts else Way.OPEN_NAME
         names.setdefault(way, host)
@@ -146,7 +153,10 @@ def example(host: str) -> str:
 
 def _covers(pattern: str, host: str) -> bool:
     """Say whether Caddy's host matcher takes one for the other: each asterisk stands for one label."""
-    pattern_labels, labels = pattern.lower().split("."), example(host).lower().split(".")
+    pattern, host = pattern.lower(), example(host).lower()
+    if "*" not in pattern:
+        return pattern == host
+    pattern_labels, labels = pattern.split("."), host.split(".")
     return len(pattern_labels) == len(labels) and all(
         one in ("*", other) for one, other in zip(pattern_labels, labels, strict=True)
     )
