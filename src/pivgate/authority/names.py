@@ -115,7 +115,7 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 
 def check_common_name(text: str) -> None:
-    """Accept what may be the common name of an authority: one printable line of at most 64 characters.
+    """Accept what may be the common name of an authority: one printable line of at most 64 octets.
 
     Raises:
         InputError: It may not; the message says why.
@@ -134,10 +134,11 @@ def _check_value(label: str, oid: x509.ObjectIdentifier, value: str) -> None:
 def _check_text(label: str, text: str, limit: int) -> None:
     if not text:
         raise InputError(f"{label} is empty", _EXAMPLE)
-    if len(text) > limit:
-        raise InputError(f"{label} has {len(text)} characters, at most {limit} are allowed", _EXAMPLE)
     for character in text:
         if not character.isprintable():
             raise InputError(f"{label} has a character that cannot be seen: U+{ord(character):04X}", _EXAMPLE)
+    # The bound counts characters, but libraries differ in that: octets of UTF-8 satisfy all of them.
+    if (size := len(text.encode())) > limit:
+        raise InputError(f"{label} has {size} octets in UTF-8, at most {limit} are allowed", _EXAMPLE)
     if text != text.strip():
         raise InputError(f"{label} begins or ends with a space: {quoted(text)}", _EXAMPLE)

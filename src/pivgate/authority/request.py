@@ -58,7 +58,7 @@ def parse_request(data: bytes) -> Request:
         public_key = csr.public_key()
     except UnsupportedAlgorithm as error:
         raise RefusedError("The request has a kind of key that is not known here", "Choose p384.") from error
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise InputError("The request is damaged: it is not a PKCS#10 structure", _SEND_ONE) from error
     check_kind(public_key)
     _check_signature(csr)

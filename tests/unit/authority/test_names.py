@@ -39,6 +39,7 @@ GOOD = {
     r"CN=Z\C3\BCrich \\ \"x\"": [(NameOID.COMMON_NAME, 'Zürich \\ "x"')],
     "CN=#0c0161": [(NameOID.COMMON_NAME, "#0c0161")],
     "CN=Zürich 門": [(NameOID.COMMON_NAME, "Zürich 門")],
+    "CN=" + "é" * 32: [(NameOID.COMMON_NAME, "é" * 32)],
     "CN=" + "a" * 64: [(NameOID.COMMON_NAME, "a" * 64)],
 }
 
@@ -58,8 +59,9 @@ BAD = {
     "quotation marks": ('CN="a"', "cannot be read"),
     "backslash at the end": ("CN=a\\", "cannot be read"),
     "escaped octet that is not UTF-8": (r"CN=a\FFb", "cannot be seen: U[+]DCFF"),
-    "65 characters": ("CN=" + "a" * 65, "65 characters, at most 64"),
-    "300 characters": ("CN=" + "a" * 300, "300 characters"),
+    "65 characters": ("CN=" + "a" * 65, "65 octets in UTF-8, at most 64"),
+    "33 characters of two octets": ("CN=" + "é" * 33, "66 octets in UTF-8"),
+    "300 characters": ("CN=" + "a" * 300, "300 octets"),
     "organisation too long": ("CN=a,O=" + "b" * 65, "O has 65"),
     "control character": ("CN=a\x1b[31m", "cannot be seen: U[+]001B"),
     "line end": ("CN=a\nb", "cannot be seen: U[+]000A"),
@@ -68,7 +70,7 @@ BAD = {
     "escaped NUL": (r"CN=a\00b", "cannot be seen: U[+]0000"),
     "space at the end": (r"CN=a\ ", "begins or ends with a space"),
     "space at the beginning": (r"CN=\ a", "begins or ends with a space"),
-    "country in words": ("CN=a,C=Switzerland", "C has 11 characters, at most 2"),
+    "country in words": ("CN=a,C=Switzerland", "C has 11 octets in UTF-8, at most 2"),
     "country in small letters": ("CN=a,C=ch", "two capital letters"),
     "country with a digit": ("CN=a,C=C1", "two capital letters"),
     "domain component with a space": ("CN=a,DC=a b", "not a label"),

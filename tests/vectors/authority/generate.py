@@ -159,6 +159,7 @@ def damaged() -> dict[str, bytes]:
         "truncated.pem": sound[: len(sound) // 2],
         "truncated.der": sound_der[: len(sound_der) // 2],
         "truncated-inside.pem": pem(sound_der[:-20]),
+        "version-2.pem": pem(swapped(b"\x02\x01\x00", b"\x02\x01\x01", sound_der)),
         "trailing-bytes.der": sound_der + b"\x00",
         "trailing-bytes.pem": pem(sound_der + b"\x05\x00"),
         "two-requests.pem": sound + sound,
