@@ -29,9 +29,9 @@ def demo(keep: bool) -> None:
     """
     from pivgate.cli.demo_story import Story, tell
 
-    with _stage(keep) as (home, upstream_port):
+    with _stage(keep) as (home, upstream):
         story = Story()
-        tell(story, home, upstream_port)
+        tell(story, home, _port_of(upstream))
     if story.surprises:
         raise RefusedError(
             f"{story.surprises} of {story.told} lines came out otherwise than expected",
@@ -42,12 +42,12 @@ def demo(keep: bool) -> None:
         click.echo(
             f"\nStill running. Look at it:\n  pivgate --home {home.root} status\n"
             f"  pivgate --home {home.root} audit log\n  less {home.caddyfile}\n"
-            f"End it:\n  pivgate --home {home.root} down && rm -r {home.root}"
+            f"End it:\n  pivgate --home {home.root} down && kill {upstream.pid} && rm -r {home.root.parent}"
         )
 
 
 @contextmanager
-def _stage(keep: bool) -> Iterator[tuple[Home, int]]:
+def _stage(keep: bool) -> Iterator[tuple[Home, "subprocess.Popen[str]"]]:
     """Provide an empty place for a home and an upstream; take both away again, however the story ends."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     place = Path(tempfile.mkdtemp(prefix="pivgate-demo-"))
@@ -56,18 +56,23 @@ def _stage(keep: bool) -> Iterator[tuple[Home, int]]:
         [sys.executable, "-m", "pivgate.cli.demo_upstream"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         start_new_session=keep,
         text=True,
     )
     finished = False
     try:
-        if upstream.stdout is None:
-            raise RuntimeError("the upstream's output was asked for")
-        yield home, int(upstream.stdout.readline())
+        yield home, upstream
         finished = True
     finally:
         if not (keep and finished):
             _clear(home, place, upstream)
+
+
+def _port_of(upstream: "subprocess.Popen[str]") -> int:
+    if upstream.stdout is None:
+        raise RuntimeError("the upstream's output was asked for")
+    return int(upstream.stdout.readline())
 
 
 def _clear(home: Home, place: Path, upstream: "subprocess.Popen[str]") -> None:

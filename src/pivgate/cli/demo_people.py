@@ -45,8 +45,8 @@ class Person:
         piv = read_report(self.device).piv
         if piv is None:
             return "PIV is off"
-        state = "factory PIN, PUK and management key" if piv.pin_is_factory else "PIN of its own"
-        return f"{state}; {piv.pin_tries} tries"
+        state = "factory PIN, PUK, management key" if piv.management_key_is_factory else "secrets of its own"
+        return f"{state}; {piv.pin_tries} PIN tries left"
 
     def login(self) -> Login:
         """Return certificate and signer; the private key stays where it is."""
