@@ -6,7 +6,6 @@ and from the enrolment, never from a note of our own: interrupted anywhere, the 
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pivgate.errors import DeviceError
@@ -84,8 +83,8 @@ def provision(
         InputError: A new PIN or PUK breaks a rule.
         RefusedError: What came back from the key or the authority did not pass verification.
     """
-    with spoken_errors(), ExitStack() as resources:
-        work = Work(device, plan, enrolment, resources)
+    with spoken_errors(), device.open() as connection:
+        work = Work(connection, plan, enrolment)
         changed = [_run(step, work, on_step) for step in STEPS]
         notes = (*advice(plan.algorithm, work.facts.firmware), *work.notes)
         return Provisioned(work.facts, identity.certificate_of(work), notes, any(changed))

@@ -36,11 +36,10 @@ def switch_piv_on(work: Work) -> None:
             "PIV is switched off, and a configuration code locks the switch",
             "Let whoever has the code run `ykman config usb --enable PIV`, then run the same command again.",
         )
-    before = enabled_applications(work.info, work.transport)
-    after = before | CAPABILITY.PIV
-    rebooted = before.usb_interfaces != after.usb_interfaces
-    ManagementSession(work.connection).write_device_config(DeviceConfig({work.transport: after}), rebooted)
-    work.read_again(rebooted=rebooted)
+    applications = enabled_applications(work.info, work.transport) | CAPABILITY.PIV
+    # Without a reboot: the smart card interface is on, since we are talking over it.
+    ManagementSession(work.connection).write_device_config(DeviceConfig({work.transport: applications}))
+    work.configured()
 
 
 def is_registered(work: Work) -> str | None:

@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A key under provisioning: its open session, and what has been learnt of it and of its secrets so far."""
 
-import time
-from contextlib import ExitStack, suppress
-
 from cryptography import x509
-from smartcard.Exceptions import SmartcardException
 from yubikit.core import TRANSPORT, InvalidPinError, NotSupportedError
 from yubikit.core.smartcard import SmartCardConnection
 from yubikit.management import DeviceInfo
@@ -13,7 +9,6 @@ from yubikit.piv import PivSession
 
 from pivgate.errors import DeviceError
 from pivgate.yubikey import management_key, pins
-from pivgate.yubikey.find import Device
 from pivgate.yubikey.plan import Enrolment, KeyFacts, Plan
 from pivgate.yubikey.report import firmware_of, model_name
 from pivgate.yubikey.session import open_piv, read_device_info
@@ -23,25 +18,20 @@ from pivgate.yubikey.slot import PublicKey, SlotContents, read_slot, same_key, s
 _ENOUGH_TRIES = 3
 """With fewer tries left, only the user tries PINs."""
 
-_REBOOT_PATIENCE = 10.0
-
 
 class Work:
     """One run of provisioning over one key. Nothing of it outlives the run.
 
     Args:
-        device: The key.
+        connection: To the key.
         plan: What is wanted.
         enrolment: Registry and authority.
-        resources: Closes the connection when the run ends.
     """
 
-    def __init__(self, device: Device, plan: Plan, enrolment: Enrolment, resources: ExitStack) -> None:
+    def __init__(self, connection: SmartCardConnection, plan: Plan, enrolment: Enrolment) -> None:
         self.plan = plan
         self.enrolment = enrolment
-        self._device = device
-        self._resources = resources
-        self.connection: SmartCardConnection = resources.enter_context(device.open())
+        self.connection = connection
         self.info: DeviceInfo = read_device_info(self.connection)
         self.facts = _facts(self.info)
         self.resume = enrolment.look_up(self.facts)
@@ -72,24 +62,10 @@ class Work:
             self._piv = open_piv(self.connection)
         return self._piv
 
-    def read_again(self, *, rebooted: bool) -> None:
-        """Read anew what the key says of itself, over a new connection if it has rebooted."""
-        if rebooted:
-            with suppress(SmartcardException):  # the old connection is gone with the reboot
-                self._resources.close()
-            self.connection = self._resources.enter_context(self._reopen())
+    def configured(self) -> None:
+        """Read anew what the key says of itself, after its configuration was written."""
         self.info = read_device_info(self.connection)
         self._piv = None
-
-    def _reopen(self) -> SmartCardConnection:
-        deadline = time.monotonic() + _REBOOT_PATIENCE
-        while True:
-            try:
-                return self._device.open()
-            except (DeviceError, SmartcardException):
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(0.2)
 
     # Slot 9a
 

@@ -10,12 +10,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import NameOID
+from yubikit.piv import DEFAULT_MANAGEMENT_KEY, PivSession
 
 from pivgate.emulator.connection import EmulatedDevice, Moment
 from pivgate.emulator.firmware import FIRMWARE, Firmware
 from pivgate.emulator.piv.references import Secret
 from pivgate.emulator.piv.state import dump
 from pivgate.emulator.yubikey import EmulatedYubiKey
+from pivgate.errors import PivgateError
 from pivgate.yubikey.algorithms import LeafAlgorithm
 from pivgate.yubikey.plan import KeyFacts, Plan, Resume, Secrets, StepEvent
 from pivgate.yubikey.provision import provision
@@ -124,6 +126,23 @@ class Bench:
         self.events.clear()
         plan = dataclasses.replace(self.plan, **changes)
         return provision(self.device, plan, self.enrolment, self.events.append)
+
+    def refused(self, error: type[PivgateError], match: str, **changes: Any) -> PivgateError:
+        """Provision, see it refused with a way out, and the key as it was."""
+        before = self.snapshot()
+        with pytest.raises(error, match=match) as caught:
+            self.provision(**changes)
+        assert self.snapshot() == before
+        assert caught.value.hint
+        return caught.value
+
+    def prepare(self, act: Callable[[PivSession], object]) -> None:
+        """Do something to the factory key before the command gets it."""
+        with self.session() as connection:
+            piv = PivSession(connection)
+            piv.authenticate(DEFAULT_MANAGEMENT_KEY)
+            piv.verify_pin("123456")
+            act(piv)
 
     def session(self) -> Any:
         """Open a connection to the key, for a look past the code under test."""
