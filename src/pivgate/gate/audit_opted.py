@@ -21,9 +21,11 @@ def opted_in(server: Node, authority_pem: Path, access: Path) -> list[str]:
     for route in server["routes"].items():
         if _lookups(route, access):
             patterns += hosts_of(route)
+    named = {name for route in server["routes"].items() for name in hosts_of(route)}
     for policy in server["tls_connection_policies"].items():
         if str(authority_pem) in str(policy["client_authentication"].value):
-            patterns += [name.lower() for name in policy["match"]["sni"].texts()]
+            names = [name.lower() for name in policy["match"]["sni"].texts()]
+            patterns += [name for name in names if name in named]
     return list(dict.fromkeys(patterns))
 
 

@@ -173,7 +173,7 @@ class Walk:
         request = handler["headers"]["request"]
         names = [*request["add"].members(), *request["set"].members(), *request["replace"].members()]
         if forged := sorted(name for name in names if is_identity_header(name) or name == "*"):
-            self._forged(handler, forged)
+            self._forged(handler, [name.lower() for name in forged])
 
     def _forged(self, handler: Node, names: Sequence[str]) -> None:
         self._found(

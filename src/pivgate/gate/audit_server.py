@@ -12,6 +12,8 @@ from pivgate.gate.audit_node import Node
 _PROTOCOLS: Final = {"h1", "h2"}
 _WRAPPERS: Final = {"tls", "http_redirect", "proxy_protocol"}
 _SNIPPET: Final = "Leave the site's `client_auth` to `import pivgate`, and let pivgate write the snippet."
+# Caddy 2.11.7 gives one policy to all names of a block; of several ports, the last one's names stay in it.
+_BLOCKS: Final = f"{_SNIPPET} Names on different ports need a block each."
 
 
 def server_findings(server: Node, http_port: int) -> list[Finding]:
@@ -73,7 +75,7 @@ def policy_findings(server: Node, name: str, authority_pem: Path) -> list[Findin
             f"No TLS connection policy demands a certificate for {name}",
             server["tls_connection_policies"].path,
             "Caddy adds a policy of its own there, which asks nobody for a certificate.",
-            _SNIPPET,
+            _BLOCKS,
         )
     ]
 
@@ -89,7 +91,7 @@ def _policy(policy: Node, name: str, authority_pem: Path) -> Finding | None:
             f"The TLS handshake for {name} asks for no certificate",
             policy.path,
             "Everybody gets through the handshake.",
-            _SNIPPET,
+            _BLOCKS,
         )
     if mode != "require_and_verify":
         return Finding(
