@@ -140,11 +140,10 @@ def test_a_group_that_means_something_to_caddy_or_the_file_system_is_not_written
         "http://app.example.com {\n\timport pivgate admins {\n\t\trespond x\n\t}\n}\n",
         "app.example.com:80 {\n\timport pivgate admins {\n\t\trespond x\n\t}\n}\n",
         "app.example.com {\n\timport pivgate {\n\t\trespond x\n\t}\n}\n",
-        "app.example.com {\n\timport pivgate admins {\n\t\trespond x\n\t}\n\ttls {\n\t\tclient_auth {\n\t\t\tmode request\n\t\t}\n\t}\n}\n",
         "app.example.com {\n\thandle {\n\t\timport pivgate admins {\n\t\t\trespond x\n\t\t}\n\t}\n}\n",
         "(pivgate) {\n\trespond x\n}\n",
     ],
-    ids=["plain HTTP", "port 80", "no group", "two client_auth", "inside a handle", "snippet defined again"],
+    ids=["plain HTTP", "port 80", "no group", "inside a handle", "snippet defined again"],
 )
 def test_misuse_that_caddy_itself_refuses(site: str, tmp_path: Path) -> None:
     with pytest.raises(AdaptError):
