@@ -1,10 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """``pivgate up``, ``down`` and ``status``."""
 
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
 import click
 
 from pivgate.cli.output import busy, json_option, print_fields, print_json
 from pivgate.cli.workplace import actor, changing, now, reading
+from pivgate.errors import GateError
+from pivgate.registry.states import CertificateState, KeyState
+
+if TYPE_CHECKING:
+    from pivgate.gate.status import Status
+
+_SOON = timedelta(days=30)
 
 
 @click.command()
@@ -25,7 +35,12 @@ def up() -> None:
         )
     if changes.added or changes.removed:
         click.echo(f"Access tree mended: {len(changes.added)} added, {len(changes.removed)} removed.")
-    click.echo(f"The gate is up: {len(applied.sites)} sites, {len(applied.probes)} knocks, all refused.")
+    for warning in applied.warnings:
+        click.echo(f"Caddy remarks: {warning}", err=True)
+    click.echo(
+        f"The gate is up, process {applied.pid}: {len(applied.sites)} sites; "
+        f"{len(applied.probes)} attempts to get in, all refused."
+    )
 
 
 @click.command()
@@ -43,15 +58,58 @@ def down() -> None:
 @click.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Show what runs, which sites, and whether anything is off.
+    """Show what runs, which sites, whose certificates end soon, and whether anything is off.
 
-    Exit status 6 when the gate is down or the access tree differs from the registry.
+    Exit status 6 when the gate is down, serves what was not proved, or its access tree differs from the
+    registry.
     """
     from pivgate.gate.status import read_status
 
     with reading() as (home, registry):
         state = read_status(home, registry.access(now()))
+        active = registry.certificates(state=CertificateState.ACTIVE)
+        keys = {key.serial for key in registry.keys(retired=False) if key.state is KeyState.ACTIVE}
+    soon = now() + _SOON
+    ending = [one for one in active if one.key_serial in keys and one.not_after < soon]
     if as_json:
-        print_json(state.as_dict())
+        rows = [{"user": one.user, "key": one.key_serial, "not_after": one.not_after} for one in ending]
+        print_json(
+            {**state.as_dict(), "sound": state.is_sound, "active_keys": len(keys), "ending_soon": rows}
+        )
     else:
-        print_fields(state.as_dict())
+        _print_status(state, len(keys))
+        for one in ending:
+            click.echo(
+                f"{one.user}'s certificate on YubiKey {one.key_serial} ends {one.not_after:%Y-%m-%d}: "
+                f"`pivgate key provision --user {one.user} --replace` gives them a new one."
+            )
+    if not state.is_sound:
+        click.get_current_context().exit(GateError.exit_code)
+
+
+def _print_status(state: "Status", active_keys: int) -> None:
+    drift = state.drift
+    print_fields(
+        {
+            "gate": f"up, process {state.pid}, Caddy {state.version or 'of unknown version'}"
+            if state.pid is not None
+            else "down: nothing is served. Start it with `pivgate up`.",
+            "configuration": _configuration(state),
+            "access tree": "as the registry says"
+            if not drift
+            else f"differs from the registry: {len(drift.extra)} too many, {len(drift.missing)} missing, "
+            f"{len(drift.foreign)} foreign. `pivgate up` mends it.",
+            "active keys": active_keys,
+            "sites": [f"{site.host}:{site.port} ({', '.join(site.groups)})" for site in state.sites],
+        }
+    )
+    if state.last_words:
+        click.echo(f"Caddy has ended by itself; its last error: {state.last_words}")
+
+
+def _configuration(state: "Status") -> str:
+    if state.pid is None:
+        return "-"
+    if not state.proved:
+        return "NOT what was proved: somebody has changed it. `pivgate up` proves and loads ours."
+    return "proved; the Caddyfile was changed since, `pivgate up` applies it" if state.pending else "proved"

@@ -98,7 +98,7 @@ def check(as_json: bool) -> None:
         {
             "site": result.site,
             "attempt": result.attempt,
-            "outcome": result.outcome,
+            "outcome": result.outcome.value,
             "milliseconds": round(result.milliseconds, 1),
         }
         for result in checked.probes
