@@ -140,6 +140,7 @@ class PivApplet:
     @state.setter
     def state(self, state: PivState) -> None:
         self._device.state = state
+        self.power_off()
 
     def select(self) -> bytes:
         """Return the application property template."""

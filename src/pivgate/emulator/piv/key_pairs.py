@@ -45,7 +45,7 @@ def type_of(key: PrivateKey) -> KeyType:
     """Return the algorithm of a key.
 
     Raises:
-        ValueError: No YubiKey knows such a key.
+        KeyError: No YubiKey knows a key of this size or on this curve.
     """
     if isinstance(key, rsa.RSAPrivateKey):
         return KeyType[f"RSA{key.key_size}"]

@@ -7,6 +7,7 @@ Its values are immutable and replaced as a whole, so that no command leaves half
 from dataclasses import dataclass
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -200,15 +201,24 @@ def _dump_key(key: SlotKey) -> dict[str, Any]:
 
 
 def _restore_key(document: dict[str, Any]) -> SlotKey:
-    private_key = load_der_private_key(bytes.fromhex(document["private_key"]), None)
-    if not isinstance(private_key, PrivateKey):
-        raise TypeError("a private key is of a kind that no slot holds")
+    private_key = _load_private_key(bytes.fromhex(document["private_key"]))
+    generated = document["generated"]
+    if not isinstance(generated, bool):
+        raise TypeError("a key is either generated or not")
     pin_policy, touch_policy = PinPolicy[document["pin_policy"]], TouchPolicy[document["touch_policy"]]
     if PinPolicy.DEFAULT is pin_policy or TouchPolicy.DEFAULT is touch_policy:
         raise ValueError("a key in a slot has a policy of its own, not the default")
-    return SlotKey(
-        type_of(private_key), private_key, pin_policy, touch_policy, generated=bool(document["generated"])
-    )
+    return SlotKey(type_of(private_key), private_key, pin_policy, touch_policy, generated)
+
+
+def _load_private_key(der: bytes) -> PrivateKey:
+    try:
+        private_key = load_der_private_key(der, None)
+    except UnsupportedAlgorithm as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(private_key, PrivateKey):
+        raise TypeError("a private key is of a kind that no slot holds")
+    return private_key
 
 
 def _slot(name: str) -> int:
