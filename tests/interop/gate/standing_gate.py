@@ -123,14 +123,14 @@ class StandingGate:
         entry.touch()
         return entry
 
-    def write(self, sites: str, *, options: str = "") -> None:
+    def write(self, sites: str) -> None:
         """Write the snippet and a Caddyfile with these sites."""
         self.http_port, self.port = free_ports(2)
         snippet = render(SnippetInput(self.authority_pem, self.access, self.verdict, self.contact))
         (self.folder / "pivgate.caddy").write_text(snippet)
         head = initial_caddyfile(
             self.admin, http_port=self.http_port, https_port=self.port, listen="127.0.0.1"
-        ).replace("{\n", "{\n\tstorage file_system " + str(self.folder / "storage") + "\n" + options, 1)
+        ).replace("{\n", "{\n\tstorage file_system " + str(self.folder / "storage") + "\n", 1)
         (self.folder / "Caddyfile").write_text(head + sites)
 
     def adapt(self) -> dict[str, object]:
@@ -295,7 +295,7 @@ class Http2:
 
 @contextmanager
 def standing_gate(
-    authority_pem: Path, sites: str, *, contact: str = "", options: str = "", user: int | None = None
+    authority_pem: Path, sites: str, *, contact: str = "", user: int | None = None
 ) -> Iterator[StandingGate]:
     """Run a gate in a folder of its own."""
     # Not under tmp_path: a unix socket's path must stay short.
@@ -303,7 +303,7 @@ def standing_gate(
     gate = StandingGate(folder, Path(shutil.copy(authority_pem, folder / "ca.pem")), contact, user=user)
     try:
         folder.chmod(0o755)
-        gate.write(sites, options=options)
+        gate.write(sites)
         gate.start()
         yield gate
     finally:
