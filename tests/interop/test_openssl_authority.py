@@ -109,6 +109,7 @@ NAMES = [
     r"CN=1 \+ 1 \< 3\; x \> y",
     r"CN=he said \"no\" \\ left",
     r"CN=\#hash",
+    "CN=#",
     "CN=a#b=c",
     "CN=Zürich 門 🔑",
     r"CN=\"\,\\",

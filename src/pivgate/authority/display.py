@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A certificate in words, laid out as ``openssl x509 -noout -text`` does: what people know how to read.
 
-For every certificate issued here the text is the same, byte for byte, as that of OpenSSL 3.0.
+For every certificate issued here the text is the same, byte for byte, as that of OpenSSL 3.0. OpenSSL 3.2
+and later print it when they are asked with ``-nameopt oneline``.
 """
 
 from datetime import datetime

@@ -18,6 +18,11 @@ _PURPOSES = {
     ExtendedKeyUsageOID.SERVER_AUTH: "TLS Web Server Authentication",
     ExtendedKeyUsageOID.EMAIL_PROTECTION: "E-mail Protection",
 }
+_NAMES: dict[type[x509.GeneralName], str] = {
+    x509.RFC822Name: "email",
+    x509.DNSName: "DNS",
+    x509.UniformResourceIdentifier: "URI",
+}
 
 
 def lines(extensions: x509.Extensions) -> list[str]:
@@ -45,13 +50,13 @@ def _words(value: x509.ExtensionType) -> tuple[str, str]:
             return "X509v3 Extended Key Usage", ", ".join(purposes)
         case x509.SubjectKeyIdentifier():
             return "X509v3 Subject Key Identifier", _octets(value.digest)
-        case x509.AuthorityKeyIdentifier():
-            return "X509v3 Authority Key Identifier", _octets(value.key_identifier or b"")
+        case x509.AuthorityKeyIdentifier(key_identifier=bytes(identifier)):
+            return "X509v3 Authority Key Identifier", _octets(identifier)
         case x509.SubjectAlternativeName():
-            names = [f"email:{address}" for address in value.get_values_for_type(x509.RFC822Name)]
+            names = [f"{_NAMES.get(type(name), 'other')}:{name.value}" for name in value]
             return "X509v3 Subject Alternative Name", ", ".join(names)
         case _:
-            return value.oid.dotted_string, f"({len(value.public_bytes())} bytes)"
+            return value.oid.dotted_string, _octets(value.public_bytes())
 
 
 def _octets(value: bytes) -> str:

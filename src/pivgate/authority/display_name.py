@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A distinguished name on one line, as OpenSSL's ``-nameopt oneline`` writes it."""
 
+import re
+
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
@@ -36,7 +38,8 @@ def _value(value: str | bytes) -> str:
     if isinstance(value, bytes):
         return "#" + value.hex().upper()
     text = "".join(_character(octet) for octet in value.encode())
-    if _QUOTED.intersection(value) or value.startswith((" ", "#")) or value.endswith(" "):
+    # A lone # is left bare: OpenSSL looks at it as the last character, where only a space counts.
+    if _QUOTED.intersection(value) or re.match(r" |#.", value) or value.endswith(" "):
         return f'"{text}"'
     return text
 

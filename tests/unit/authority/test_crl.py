@@ -75,7 +75,7 @@ def test_microseconds_are_cut_off(now: datetime, authority: Authority) -> None:
 
 def test_it_never_outlasts_the_authority(now: datetime, new_authority: NewAuthority) -> None:
     authority = new_authority(days=10)
-    for days, expected in ((9, 9), (10, 10), (11, 10)):
+    for days, expected in ((9, 9), (10, 10), (11, 10), (365, 10)):
         crl = issue_crl(authority, [], number=1, now=now, days=days)
         assert crl.next_update_utc == now + timedelta(days=expected)
 

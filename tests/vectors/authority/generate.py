@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the request vectors anew: ``python tests/vectors/authority/generate.py``. Needs openssl.
+"""Makes the authority's vectors anew: ``python tests/vectors/authority/generate.py``. Needs openssl.
 
-The keys are thrown away; only the requests stay. A bad one has the fault it is named for.
+The keys are thrown away. A bad one has the fault it is named for.
 """
 
 import base64
+import os
 import subprocess
+from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from math import prod
@@ -18,7 +20,13 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from pivgate.authority.issue import Authority, issue_authority, issue_client
+from pivgate.authority.keys import KeyAlgorithm, generate
+from pivgate.authority.names import Subject, parse_distinguished_name
+from pivgate.authority.request import parse_request
+
 REQUESTS = Path(__file__).parent / "requests"
+DESCRIBED = Path(__file__).parent / "described"
 EXPONENT = 65537
 
 
@@ -229,11 +237,41 @@ def dsa_request() -> bytes:
     return with_openssl("-sha256", "-key", "/dev/stdin", key=key)
 
 
+def described() -> dict[str, bytes]:
+    """Return certificates of the authority, each with the text that OpenSSL prints of it."""
+    start = datetime(2026, 1, 9, 1, 2, 3, tzinfo=UTC)
+    name = (
+        r"CN=Example \"Access\"\, Zürich,O=Example Ltd,OU=Keys,OU=Doors,L=Zürich,ST=ZH,DC=example,DC=com,C=CH"
+    )
+    certificates: dict[str, x509.Certificate] = {}
+    for number, algorithm in zip((1, 2**63 - 1, 2**63), KeyAlgorithm, strict=True):
+        signer = generate(algorithm)
+        certificate = issue_authority(
+            parse_distinguished_name(name), signer, now=start, days=36525, serial_number=number
+        )
+        authority = Authority(certificate, signer)
+        certificates[f"authority-{algorithm}"] = certificate
+        for kind, email in (("p256", None), ("p384", "a@example.com"), ("rsa-2048", None), ("ed25519", None)):
+            request = parse_request((REQUESTS / "good" / f"{kind}.pem").read_bytes())
+            certificates[f"client-{kind}-of-{algorithm}"] = issue_client(
+                request, Subject("alice", email), authority, now=start, days=365, randomness=os.urandom
+            )
+    found = {}
+    for kind, certificate in certificates.items():
+        found[f"{kind}.pem"] = whole = certificate.public_bytes(Encoding.PEM)
+        command = ["openssl", "x509", "-noout", "-text", "-nameopt", "oneline"]
+        found[f"{kind}.txt"] = subprocess.run(command, input=whole, check=True, capture_output=True).stdout
+    return found
+
+
 def main() -> None:
+    DESCRIBED.mkdir(exist_ok=True)
     for folder, vectors in (("good", good()), ("bad", damaged() | weak())):
         (REQUESTS / folder).mkdir(parents=True, exist_ok=True)
         for name, content in vectors.items():
             (REQUESTS / folder / name).write_bytes(content)
+    for name, content in described().items():
+        (DESCRIBED / name).write_bytes(content)
 
 
 if __name__ == "__main__":
