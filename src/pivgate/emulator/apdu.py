@@ -106,8 +106,6 @@ def parse_command(raw: bytes) -> CommandApdu:
 
 
 def _parse_extended(cla: int, ins: int, p1: int, p2: int, body: bytes) -> CommandApdu:
-    if len(body) < 2:
-        raise StatusError(StatusWord.WRONG_LENGTH)
     first = int.from_bytes(body[:2], "big")
     if len(body) == 2:
         return CommandApdu(cla, ins, p1, p2, b"", first or EXTENDED_MAXIMUM)
