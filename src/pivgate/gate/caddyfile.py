@@ -77,6 +77,10 @@ def add_site(text: str, site: Site) -> str:
                 f"{site.address} is there already",
                 f"Change that block by hand, or run `pivgate site remove {site.address}` first.",
             )
+    if text.endswith("\r"):
+        raise CaddyfileError(
+            text.count("\n") + 1, "the last line ends in half a line end", "Save the file with whole ones."
+        )
     return _append(text, _written(site))
 
 

@@ -58,7 +58,9 @@ def check_address(address: str) -> None:
                 "Give the site a name, such as app.internal, and put it in DNS or /etc/hosts.",
             )
     match = _ADDRESS.fullmatch(address.lower())
-    if match is None or len(match["host"]) > _HOST_LIMIT or not _is_port(match["port"]):
+    # A line that begins with the bare word `import` is no site's.
+    taken = address == "import"
+    if taken or match is None or len(match["host"]) > _HOST_LIMIT or not _is_port(match["port"]):
         raise InputError(
             f"{_shown(address)} cannot be the address of a site",
             "Write a name such as app.example.com, or app.example.com:8443; no path, no placeholder.",
