@@ -4,6 +4,7 @@
 Callers hold the home's lock.
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,9 @@ from pivgate.gate.snippet import SnippetInput, render
 from pivgate.gate.unix_http import NotRunningError
 from pivgate.gate.verdict import Verdict, ask
 from pivgate.settings import Home, load_settings
+
+# Seconds; it takes less than one thousandth when the machine is idle.
+_HANDOVER = 0.1
 
 
 @dataclass(frozen=True)
@@ -221,6 +225,9 @@ def load_and_prove(
         StorageError: The certificates to try are missing.
     """
     AdminApi(home.admin_socket).load(config)
+    # Caddy answers when the old servers have begun to stop; until they have, they still take a connection now
+    # and then, and a probe that meets one proves nothing about the new configuration.
+    time.sleep(_HANDOVER)
     _check_verdict(home)
     results = probe(config, sites, home.probes)
     raise_if_open(results)

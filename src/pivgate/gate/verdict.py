@@ -23,19 +23,20 @@ class Verdict(Enum):
     REFUSED = 403
 
 
-def ask(socket: Path, group: str, fingerprint: str) -> Verdict:
+def ask(socket: Path, group: str, fingerprint: str, *, timeout: float = 10.0) -> Verdict:
     """Ask the running gate about one certificate.
 
     Args:
         socket: The verdict socket of a home.
         group: The group that a site asks for.
         fingerprint: SHA-256 of the certificate, 64 lower-case hexadecimal digits.
+        timeout: Seconds to wait for each step of the answer.
 
     Raises:
         NotRunningError: No gate is running; nothing is served.
         GateError: It does not say.
     """
-    reply = exchange(socket, VERDICT_HOST, "GET", f"/{group}/{fingerprint}")
+    reply = exchange(socket, VERDICT_HOST, "GET", f"/{group}/{fingerprint}", timeout=timeout)
     try:
         return Verdict(reply.status)
     except ValueError:
