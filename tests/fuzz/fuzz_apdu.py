@@ -6,8 +6,8 @@
 CORPUS is a folder, which gets the sessions below as seeds, and then every input that reaches new code.
 
 An input is one byte for firmware and opening, then commands, each with its length before it (two bytes,
-big-endian). What is sought: an exception, a reply without a status word, data beside an error, or a key that is
-dead afterwards.
+big-endian). What is sought: an exception, a reply without a status word, data beside an error, or a key that
+is dead afterwards.
 """
 
 import sys

@@ -88,6 +88,7 @@ def _parse_length(data: bytes, position: int) -> tuple[int, int]:
     if first < 0x80:
         return first, position
     size = first & 0x7F
-    if not 1 <= size <= _LONGEST_LENGTH or position + size > len(data):
+    if not 1 <= size <= _LONGEST_LENGTH:
         raise TlvError
+    # A length that is cut off ends past the data, as a value does; the caller sees both.
     return int.from_bytes(data[position : position + size], "big"), position + size

@@ -308,6 +308,7 @@ class TestCommandChaining:
         card, _, _ = new_card()
         card.transmit(bytes.fromhex("1001000001AA"))
         card.reset()
+        assert card.transmit(bytes.fromhex("0002000001BB")) == b"\x6d\x00", "not: last command expected"
         card.transmit(select(LONG_AID))
         assert card.transmit(bytes.fromhex("0001000001BB")) == b"\xbb\x90\x00"
 
