@@ -67,6 +67,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
             "CREATE UNIQUE INDEX keys_serial_in_use ON keys (serial) WHERE state <> 'retired'",
             "CREATE INDEX keys_serial ON keys (serial)",
             "CREATE INDEX keys_user ON keys (user_id)",
+            "CREATE INDEX keys_state ON keys (state)",
             """CREATE TABLE certificates (
                 id INTEGER PRIMARY KEY,
                 fingerprint TEXT NOT NULL,
@@ -83,11 +84,10 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
             ) STRICT""",
             "CREATE UNIQUE INDEX certificates_fingerprint ON certificates (fingerprint)",
             "CREATE UNIQUE INDEX certificates_serial_number ON certificates (serial_number)",
-            "CREATE INDEX certificates_key ON certificates (key_id)",
+            # Covers access() of a user: SQLite then begins with the user's keys, not with all certificates.
+            """CREATE INDEX certificates_key
+                ON certificates (key_id, state, not_after, not_before, fingerprint)""",
             "CREATE INDEX certificates_state ON certificates (state, not_after)",
-            # Covers access(): the rows themselves, each with its DER, are not read.
-            """CREATE INDEX certificates_in_force ON certificates (key_id, not_before, not_after, fingerprint)
-                WHERE state = 'active'""",
             """CREATE TABLE "groups" (
                 id INTEGER PRIMARY KEY,
                 name TEXT NOT NULL UNIQUE,

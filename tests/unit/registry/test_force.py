@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pivgate.registry.faults import UnknownError
 from pivgate.registry.records import Revoked
 from pivgate.registry.states import KeyState, RevocationReason
 from pivgate.registry.store import Registry
@@ -69,6 +70,19 @@ def test_every_pair_of_groups_and_certificates(registry: Registry, enrol: Enrol)
         *(("staff", each) for each in (a1, a2, b1)),
         *(("admins", each) for each in (a1, a2)),
     }
+
+
+def test_the_pairs_of_one_user(registry: Registry, enrol: Enrol) -> None:
+    for name in ("alice", "bob"):
+        registry.add_user(name, **WHO)
+    alice = enrol(registry, "alice", 1)
+    enrol(registry, "bob", 2)
+    registry.add_group("staff", **WHO)
+    registry.add_member("staff", "alice", **WHO)
+    registry.add_member("staff", "bob", **WHO)
+    assert registry.access(NOW, user="alice") == {("everyone", alice), ("staff", alice)}
+    with pytest.raises(UnknownError, match="no user carol"):
+        registry.access(NOW, user="carol")
 
 
 def number(registry: Registry, fingerprint: str) -> int:

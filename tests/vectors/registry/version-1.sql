@@ -92,12 +92,12 @@ CREATE INDEX users_name ON users (name);
 CREATE UNIQUE INDEX keys_serial_in_use ON keys (serial) WHERE state <> 'retired';
 CREATE INDEX keys_serial ON keys (serial);
 CREATE INDEX keys_user ON keys (user_id);
+CREATE INDEX keys_state ON keys (state);
 CREATE UNIQUE INDEX certificates_fingerprint ON certificates (fingerprint);
 CREATE UNIQUE INDEX certificates_serial_number ON certificates (serial_number);
-CREATE INDEX certificates_key ON certificates (key_id);
+CREATE INDEX certificates_key
+                ON certificates (key_id, state, not_after, not_before, fingerprint);
 CREATE INDEX certificates_state ON certificates (state, not_after);
-CREATE INDEX certificates_in_force ON certificates (key_id, not_before, not_after, fingerprint)
-                WHERE state = 'active';
 CREATE INDEX memberships_user ON memberships (user_id);
 COMMIT;
 PRAGMA application_id = 1885959783;
