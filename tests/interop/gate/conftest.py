@@ -5,6 +5,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.interop.gate.pki import Authority, Client
 from tests.interop.gate.standing_gate import free_ports
 
 from pivgate.gate import process
+from pivgate.gate.apply import up
 from pivgate.gate.snippet import initial_caddyfile
 from pivgate.settings import Home
 
@@ -60,20 +62,25 @@ class Place:
             return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+@contextmanager
+def made_place(certificates: Path) -> Iterator[Place]:
+    """Make a home with two sites, and stop its gate afterwards.
+
+    Args:
+        certificates: Where the authority keeps the certificates of its clients.
+    """
     # Not under tmp_path: a unix socket's path must stay short.
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
     home = Home(folder / "home")
     for path in (home.root, home.access, home.probes, home.authority_certificate.parent):
         path.mkdir(mode=0o700, parents=True)
     home.settings.touch()
-    authority = Authority(tmp_path)
+    authority = Authority(certificates)
     shutil.copy(authority.pem, home.authority_certificate)
     for name, client in (
         ("expired", authority.client("probe", days=(-3, -1))),
         ("revoked", authority.client("probe")),
-        ("foreign", Authority(tmp_path).client("probe")),
+        ("foreign", Authority(certificates).client("probe")),
     ):
         shutil.copy(client.pem, home.probes / f"{name}.pem")
         shutil.copy(client.key, home.probes / f"{name}.key")
@@ -84,3 +91,18 @@ def place(tmp_path: Path) -> Iterator[Place]:
     finally:
         process.stop(home, grace=1.0)
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A home of the test's own, its gate down."""
+    with made_place(tmp_path) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def running_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A home whose gate is up, for tests that leave it as they found it."""
+    with made_place(tmp_path_factory.mktemp("certificates")) as place:
+        up(place.home)
+        yield place

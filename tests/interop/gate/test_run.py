@@ -2,6 +2,7 @@
 """Starting, finding and stopping a real Caddy, and leaving every other process alone."""
 
 import os
+import select
 import shutil
 import signal
 import socket
@@ -81,9 +82,10 @@ def test_a_second_start_is_refused_and_the_first_goes_on(place: Place) -> None:
 
 def test_after_a_kill_it_is_down_and_starts_again(place: Place) -> None:
     killed = start(find_caddy(), place.home)
+    handle = os.pidfd_open(killed.pid)
     os.kill(killed.pid, signal.SIGKILL)
-    while is_alive(killed.pid):
-        time.sleep(0.005)
+    select.select([handle], [], [])
+    os.close(handle)
 
     assert running(place.home) is None
     assert place.home.caddy_pid.exists()
