@@ -2,6 +2,7 @@
 """The transition tables, over every pair of states, against the ways written out by hand."""
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -91,3 +92,17 @@ def test_the_tables_know_every_state() -> None:
 def test_reasons_are_those_of_the_revocation_list() -> None:
     for reason in RevocationReason:
         assert x509.ReasonFlags(str(reason)).value == reason
+
+
+@pytest.mark.parametrize(
+    ("heading", "written"), [("## A key", KEY_WAYS), ("## A certificate", CERTIFICATE_WAYS)]
+)
+def test_the_documentation_shows_the_same_ways(heading: str, written: str) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "concepts" / "states.md").read_text()
+    section = page.split(f"\n{heading}\n")[1].split("\n## ")[0]
+    shown = set()
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 2 and not cells[1].startswith(("---", "may become", "nothing")):
+            shown |= {(cells[0], new) for new in cells[1].split(", ")}
+    assert shown == ways(written)
