@@ -312,6 +312,15 @@ class TestCommandChaining:
         card.transmit(select(LONG_AID))
         assert card.transmit(bytes.fromhex("0001000001BB")) == b"\xbb\x90\x00"
 
+    def test_as_much_as_possible_of_it(self) -> None:
+        card, _, _ = new_card()
+        piece = bytes((0x10, ECHO, 0, 0, 0xFF)) + bytes(0xFF)
+        for _ in range(MAXIMUM_CHAINED_DATA // 0xFF):
+            assert card.transmit(piece) == b"\x90\x00"
+        rest = MAXIMUM_CHAINED_DATA % 0xFF
+        reply = card.transmit(bytes((0, ECHO, 0, 0, rest)) + bytes(rest))
+        assert collect(card, reply) == bytes(MAXIMUM_CHAINED_DATA) + b"\x90\x00"
+
     def test_too_much_of_it(self) -> None:
         card, _, _ = new_card()
         piece = bytes((0x10, ECHO, 0, 0, 0xFF)) + bytes(0xFF)
