@@ -83,12 +83,13 @@ def authenticate(
     if _opens(piv, DEFAULT_MANAGEMENT_KEY):
         return Source.FACTORY
     pin = verify_pin()
-    stored = _stored(piv)
-    if stored is not None and _opens(piv, stored):
-        return Source.STORED
+    # One that is derived and stored as well is as weak as the PIN: it is told first, and replaced.
     salt = read_pivman(piv).salt
     if salt is not None and _opens(piv, derive_management_key(pin, salt)):
         return Source.DERIVED
+    stored = _protected_data(piv, replace=True).key
+    if stored is not None and _opens(piv, stored):
+        return Source.STORED
     given = ask()
     if given is None:
         raise SecretError(
@@ -115,10 +116,6 @@ def _opens(piv: PivSession, key: bytes) -> bool:
             return False
         raise
     return True
-
-
-def _stored(piv: PivSession) -> bytes | None:
-    return _protected_data(piv, replace=True).key
 
 
 def _protected_data(piv: PivSession, *, replace: bool) -> PivmanProtectedData:

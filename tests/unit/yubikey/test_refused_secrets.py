@@ -199,22 +199,35 @@ def test_a_management_key_stored_by_ykman_stays(bench):
     assert bench.key.piv.state.management.key == b"k" * 24
 
 
-def test_a_management_key_derived_from_the_pin_is_replaced(bench):
+@pytest.mark.parametrize("stored_too", [False, True])
+def test_a_management_key_derived_from_the_pin_is_replaced(bench, stored_too):
     data = PivmanData()
     data.salt = b"s" * 16
+    data.mgm_key_protected = stored_too
+    derived = derive_management_key(bench.pin, data.salt)
 
     def derive(piv):
         piv.put_object(0x5FFF00, data.get_bytes())
-        kind = MANAGEMENT_KEY_TYPE(bench.key.piv.state.management.key_type)
-        piv.set_management_key(kind, derive_management_key(bench.pin, data.salt))
+        if stored_too:
+            piv.put_object(OBJECT_ID_PIVMAN_PROTECTED_DATA, bytes(Tlv(0x88, Tlv(0x89, derived))))
+        piv.set_management_key(MANAGEMENT_KEY_TYPE(bench.key.piv.state.management.key_type), derived)
         piv.change_pin("123456", bench.pin)
 
     bench.prepare(derive)
     bench.provision()
+    assert bench.key.piv.state.management.key != derived
     with bench.session() as connection:
-        raw = PivSession(connection).get_object(0x5FFF00)
-    assert PivmanData(raw).salt is None
-    assert PivmanData(raw).has_stored_key
+        left = PivmanData(PivSession(connection).get_object(0x5FFF00))
+    assert left.salt is None
+    assert left.has_stored_key
+
+
+def test_a_note_that_the_management_key_is_stored_is_not_believed_of_the_factory_key(bench):
+    data = PivmanData()
+    data.mgm_key_protected = True
+    bench.prepare(lambda piv: piv.put_object(0x5FFF00, data.get_bytes()))
+    bench.provision()
+    assert bench.key.piv.state.management.key != DEFAULT_MANAGEMENT_KEY
 
 
 def test_what_ykman_noted_besides_is_kept(bench):
