@@ -11,7 +11,8 @@ from pathlib import Path
 from pivgate.errors import GateError
 
 _TCP = re.compile(
-    r"(?:tcp[46]?/)?(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\[\]:/{}]*)):(?P<low>\d+)(?:-(?P<high>\d+))?"
+    r"(?:tcp[46]?/)?(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<host>[^\[\]:/{}\s]*))"
+    r":(?P<low>[0-9]{1,5})(?:-(?P<high>[0-9]{1,5}))?"
 )
 _UNIX = re.compile(r"unix(?:\+h2c)?/(?P<path>[^|]+)(?:\|0?[0-7]{3})?")
 _HIGHEST_PORT = 65535

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who listens on a port, and what Caddy's complaints about ports mean."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pivgate.errors import GateError
+from pivgate.gate.addresses import Tcp
+from pivgate.gate.ports import explain, holders, refuse_shared
+
+CADDY = Path("/usr/bin/env")
+
+
+@pytest.fixture(params=[("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)], ids=["IPv4", "IPv6"])
+def listening(request: pytest.FixtureRequest) -> Iterator[Tcp]:
+    host, family = request.param
+    with socket.create_server((host, 0), family=family) as server:
+        yield Tcp(host, server.getsockname()[1])
+
+
+def test_the_holder_of_a_port_is_found(listening: Tcp) -> None:
+    for address in (
+        listening,
+        Tcp("", listening.port),
+        Tcp("0.0.0.0", listening.port),  # noqa: S104 - asked about, not bound
+        Tcp("::", listening.port),
+    ):
+        assert [(holder.port, holder.pid) for holder in holders([address])] == [(listening.port, os.getpid())]
+
+
+def test_another_address_or_port_is_free(listening: Tcp) -> None:
+    assert holders([Tcp("127.0.0.2", listening.port)]) == []
+    assert holders([]) == []
+
+
+def test_a_connection_is_no_listener(listening: Tcp) -> None:
+    with socket.create_connection((listening.host, listening.port)) as connection:
+        assert holders([Tcp("", connection.getsockname()[1])]) == []
+
+
+def test_a_port_of_another_process_is_refused_and_our_own_is_not(listening: Tcp) -> None:
+    refuse_shared([listening], os.getpid())
+
+    with pytest.raises(GateError, match=rf"Port {listening.port} .* \(process {os.getpid()}\)"):
+        refuse_shared([listening], os.getpid() + 1)
+
+
+def test_a_port_in_use_is_told_with_its_holder(listening: Tcp) -> None:
+    found = explain(
+        f"http app module: start: listen tcp {listening}: bind: address already in use",
+        CADDY,
+    )
+
+    assert found is not None
+    assert f"Port {listening.port} is already in use by" in found.message
+    assert f"process {os.getpid()}" in found.message
+
+
+def test_a_low_port_without_permission_is_told_with_what_to_grant() -> None:
+    found = explain("start: listening on :443: listen tcp :443: bind: permission denied", CADDY)
+
+    assert found is not None
+    assert found.message == "This user may not listen on port 443"
+    assert f"setcap cap_net_bind_service=+ep {CADDY.resolve()}" in found.hint
+
+
+def test_an_address_of_another_machine_is_told() -> None:
+    found = explain("listen tcp 192.0.2.1:443: bind: cannot assign requested address", CADDY)
+
+    assert found is not None
+    assert "192.0.2.1:443: cannot assign requested address" in found.message
+
+
+def test_other_complaints_are_not_about_ports() -> None:
+    assert explain("unknown module: http.handlers.bogus", CADDY) is None
