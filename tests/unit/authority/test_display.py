@@ -110,6 +110,7 @@ def test_names_with_rare_parts() -> None:
         ("#", "#"),
         (" ", '" "'),
         ("a#", "a#"),
+        ("a~", "a~"),
         ("a,b", '"a,b"'),
         ("a+b", '"a+b"'),
         ("a<b", '"a<b"'),

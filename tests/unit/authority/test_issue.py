@@ -14,14 +14,12 @@ from hypothesis import strategies as st
 from pivgate.authority.issue import (
     CLOCK_SKEW,
     Authority,
-    build,
     issue_authority,
     issue_client,
     random_serial_number,
 )
 from pivgate.authority.keys import KeyAlgorithm, generate
 from pivgate.authority.names import Subject, common_name, parse_distinguished_name
-from pivgate.authority.profiles import CLIENT, Contents
 from pivgate.authority.request import Request, parse_request
 from pivgate.errors import InputError, RefusedError
 
@@ -168,7 +166,7 @@ def test_it_never_outlasts_the_authority(
     now: datetime, new_authority: NewAuthority, request_of: RequestOf, randomness: Randomness
 ) -> None:
     authority = new_authority(days=100)
-    for days, expected in ((99, 99), (100, 100), (101, 100), (3650, 100)):
+    for days, expected in ((1, 1), (99, 99), (100, 100), (101, 100), (36525, 100)):
         certificate = issue_client(
             request_of("p256"), ALICE, authority, now=now, days=days, randomness=randomness
         )
@@ -277,6 +275,48 @@ def test_every_serial_number_is_positive_and_short_and_keeps_126_random_bits(oct
     assert number % 2**126 == int.from_bytes(octets, "big") % 2**126
 
 
+def usage(**changes: bool) -> x509.KeyUsage:
+    names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment")
+    names += ("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
+    return x509.KeyUsage(**({name: name in ("key_cert_sign", "crl_sign") for name in names} | changes))
+
+
+MAY = x509.BasicConstraints(ca=True, path_length=0)
+MAY_NOT = x509.BasicConstraints(ca=False, path_length=None)
+IDENTIFIER = x509.SubjectKeyIdentifier(b"0123456789abcdef0123")
+SOUND = (MAY, usage(), IDENTIFIER)
+
+NOT_AN_AUTHORITY: dict[str, tuple[x509.ExtensionType, ...]] = {
+    "no extensions": (),
+    "not an authority": (MAY_NOT, usage(), IDENTIFIER),
+    "no basic constraints": (usage(), IDENTIFIER),
+    "no certificates": (MAY, usage(key_cert_sign=False), IDENTIFIER),
+    "no revocation lists": (MAY, usage(crl_sign=False), IDENTIFIER),
+    "no key usage": (MAY, IDENTIFIER),
+    "no key identifier": (MAY, usage()),
+    "damaged extension": (
+        MAY,
+        usage(),
+        x509.UnrecognizedExtension(x509.SubjectKeyIdentifier.oid, b"\xff"),
+    ),
+}
+
+
+def by_hand(authority: Authority, found: tuple[x509.ExtensionType, ...]) -> x509.Certificate:
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(authority.name)
+        .issuer_name(authority.name)
+        .public_key(authority.signer.public_key)
+        .serial_number(1)
+        .not_valid_before(authority.starts)
+        .not_valid_after(authority.ends)
+    )
+    for extension in found:
+        builder = builder.add_extension(extension, critical=True)
+    return authority.signer.sign_certificate(builder)
+
+
 class TestStartCheck:
     """What is checked before an authority is used."""
 
@@ -301,32 +341,15 @@ class TestStartCheck:
             with pytest.raises(RefusedError):
                 authority.check(moment)
 
-    def test_certificate_of_a_client(self, now: datetime, authority: Authority) -> None:
-        builder = build(
-            CLIENT,
-            Contents(authority.signer.public_key, authority.key_identifier),
-            subject=authority.name,
-            issuer=authority.name,
-            serial_number=1,
-            validity=(authority.starts, authority.ends),
-        )
-        certificate = authority.signer.sign_certificate(builder)
+    @pytest.mark.parametrize("fault", NOT_AN_AUTHORITY)
+    def test_certificate_that_may_not_sign(self, now: datetime, authority: Authority, fault: str) -> None:
+        found = by_hand(authority, NOT_AN_AUTHORITY[fault])
         with pytest.raises(RefusedError, match="not one that may sign") as caught:
-            Authority(certificate, authority.signer).check(now)
+            Authority(found, authority.signer).check(now)
         assert "backup" in caught.value.hint
 
-    def test_certificate_without_extensions(self, authority: Authority, now: datetime) -> None:
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(authority.name)
-            .issuer_name(authority.name)
-            .public_key(authority.signer.public_key)
-            .serial_number(1)
-            .not_valid_before(authority.starts)
-            .not_valid_after(authority.ends)
-        )
-        with pytest.raises(RefusedError, match="not one that may sign"):
-            Authority(authority.signer.sign_certificate(builder), authority.signer).check(now)
+    def test_by_hand_makes_what_may_sign(self, now: datetime, authority: Authority) -> None:
+        Authority(by_hand(authority, SOUND), authority.signer).check(now)
 
 
 def test_times_of_another_zone_are_the_same_times(
