@@ -70,7 +70,7 @@ class Walk:
                 continue
             group = route["group"].text()
             skippable = group in used_groups
-            after = self._handlers(route["handle"].items(), state)
+            after = self._handlers(route["handle"].items(), state.matched(route))
             if after is not None and route["terminal"].value is True:
                 self._end_of_terminal(after, route)
                 after = None

@@ -10,6 +10,7 @@ from pivgate.gate.audit_node import Node
 from pivgate.gate.snippet import (
     CONNECTION_PATTERN,
     DELETED_HEADERS,
+    EMAIL_PATTERN,
     FINGERPRINT_ENTRY,
     GROUP_PATTERN,
     USER_PATTERN,
@@ -17,6 +18,7 @@ from pivgate.gate.snippet import (
 
 _CAPTURE: Final = "pivgate_user"
 _USER: Final = "x-client-user"
+_EMAIL: Final = "x-client-email"
 # Go escapes a plus sign in a distinguished name; the header has the name as it is.
 _UNESCAPE: Final = [{"search_regexp": r"\\\+", "replace": "+"}]
 
@@ -26,13 +28,20 @@ _REQUIRED: Final = {
     "x-client-serial": "{http.request.tls.client.serial}",
     "x-client-fingerprint": "{http.request.tls.client.fingerprint}",
 }
-_ALLOWED: Final = {**_REQUIRED, "x-client-email": "{http.request.tls.client.san.emails.0}"}
+_ALLOWED: Final = {**_REQUIRED, _EMAIL: "{http.request.tls.client.san.emails.0}"}
 _CONNECTION_CHECK: Final = {
     "vars_regexp": {"{http.request.header.Connection}": {"pattern": CONNECTION_PATTERN}}
 }
 _SUBJECT_CHECK: Final = {
     "vars_regexp": {"{http.request.tls.client.subject}": {"name": _CAPTURE, "pattern": USER_PATTERN}}
 }
+_EMAIL_CHECK: Final = [
+    {
+        "vars_regexp": {
+            "{http.request.tls.client.san.emails.0}": {"name": "pivgate_email", "pattern": EMAIL_PATTERN}
+        }
+    }
+]
 _DELETIONS: Final = frozenset(name.lower() for name in DELETED_HEADERS)
 
 
@@ -44,6 +53,7 @@ class Passed:
         groups: Groups whose folder held an entry for its certificate.
         connection: Its Connection header names nothing that a proxy would remove for the client.
         named: Its certificate's subject is one common name in our alphabet, which was captured.
+        addressed: Its certificate has an e-mail address that can stand in a header.
         deleted: Patterns of header names that were deleted.
         identity: Identity headers that have our value now, with that value; ours alone.
         unescaped: The user's name was freed of Go's escapes.
@@ -53,6 +63,7 @@ class Passed:
     groups: tuple[str, ...] = ()
     connection: bool = False
     named: bool = False
+    addressed: bool = False
     deleted: frozenset[str] = frozenset()
     identity: frozenset[str] = frozenset()
     unescaped: bool = False
@@ -88,6 +99,7 @@ class Passed:
             groups=tuple(group for group in self.groups if group in other.groups),
             connection=self.connection and other.connection,
             named=self.named and other.named,
+            addressed=self.addressed and other.addressed,
             deleted=self.deleted & other.deleted,
             identity=self.identity & other.identity,
             unescaped=self.unescaped and other.unescaped,
@@ -104,6 +116,10 @@ class Passed:
         if negated == _SUBJECT_CHECK:
             return replace(self, named=True)
         return self
+
+    def matched(self, route: Node) -> "Passed":
+        """Add what is proved for requests that a route matches."""
+        return replace(self, addressed=True) if route["match"].value == _EMAIL_CHECK else self
 
     def with_request_headers(self, operations: Node) -> "Passed":
         """Apply a ``headers`` handler in Caddy's order: delete all, add, set, delete, replace."""
@@ -128,7 +144,8 @@ class Passed:
         name = name.lower()
         if not is_identity_header(name):
             return self
-        if values != [_ALLOWED.get(name)] or (name == _USER and not self.named):
+        proved = {_USER: self.named, _EMAIL: self.addressed}.get(name, True)
+        if values != [_ALLOWED.get(name)] or not proved:
             return self._forge(name)
         return replace(
             self,
