@@ -88,27 +88,54 @@ def plan(config: Mapping[str, Any], sites: Iterable[GatedSite]) -> tuple[Attempt
     """List every attempt for these sites in this configuration.
 
     Raises:
-        GateError: A gated site listens where pivgate cannot connect, so nothing about it can be proved.
+        GateError: A server listens where pivgate cannot connect, so nothing about it can be proved.
     """
     gated = list(sites)
-    servers = [(_endpoints(server.get("listen") or []), _hosts(server)) for server in _servers(config)]
-    return tuple(attempt for site in gated for attempt in _attempts(site, gated, servers))
+    gated_hosts = frozenset(site.host for site in gated)
+    servers = _servers(config)
+    return tuple(
+        attempt
+        for site in gated
+        for attempt in _attempts(site, [one for one in gated if one.host == site.host], gated_hosts, servers)
+    )
 
 
-Server = tuple[frozenset[Endpoint], frozenset[str]]
+_AT_HOME = (Way.NO_CERTIFICATE, Way.FOREIGN, Way.EXPIRED, Way.REVOKED, Way.REVOKED_H2, Way.PLAIN)
+_ELSEWHERE = (Way.NO_CERTIFICATE, Way.FOREIGN, Way.EXPIRED, Way.REVOKED, Way.PLAIN)
 
 
-def _attempts(site: GatedSite, gated: list[GatedSite], servers: list[Server]) -> Iterator[Attempt]:
+@dataclass(frozen=True)
+class _Server:
+    """Where a server listens, and the hosts its routes name, in order.
+
+    Routes for any host are the static audit's business.
+    """
+
+    endpoints: frozenset[Endpoint]
+    hosts: tuple[str, ...]
+
+    def names(self, host: str) -> bool:
+        return any(_covers(pattern, host) for pattern in self.hosts)
+
+
+def _attempts(
+    site: GatedSite, same_host: list[GatedSite], gated_hosts: frozenset[str], servers: list[_Server]
+) -> Iterator[Attempt]:
     own = _own(site)
-    names = _other_names(site, own, gated, servers)
+    names: dict[Way, str | None] = {
+        **dict.fromkeys(_AT_HOME, site.host),
+        Way.UNKNOWN_NAME: UNKNOWN_NAME,
+        Way.NO_NAME: None,
+        **_other_names(site, own, gated_hosts, servers),
+    }
     for endpoint in sorted(own, key=str):
-        yield from _knock(site, endpoint, {**dict.fromkeys(_AT_HOME, site.host), **names})
-    at_home = {endpoint for one in gated if one.host == site.host for endpoint in _own(one)}
+        yield from _knock(site, endpoint, names)
+    at_home = {endpoint for one in same_host for endpoint in _own(one)}
     elsewhere = {
         endpoint
-        for endpoints, hosts in servers
-        if any(_covers(host, site.host) for host in hosts)
-        for endpoint in endpoints - at_home
+        for server in servers
+        if not server.endpoints <= at_home and server.names(site.host)
+        for endpoint in server.endpoints - at_home
     }
     for endpoint in sorted(elsewhere, key=str):
         yield from _knock(site, endpoint, dict.fromkeys(_ELSEWHERE, site.host))
@@ -120,10 +147,6 @@ def _own(site: GatedSite) -> frozenset[Endpoint]:
     return frozenset(end for end in found if not isinstance(end, Tcp) or end.port == site.port)
 
 
-_AT_HOME = (Way.NO_CERTIFICATE, Way.FOREIGN, Way.EXPIRED, Way.REVOKED, Way.REVOKED_H2, Way.PLAIN)
-_ELSEWHERE = (Way.NO_CERTIFICATE, Way.FOREIGN, Way.EXPIRED, Way.REVOKED, Way.PLAIN)
-
-
 def _knock(site: GatedSite, endpoint: Endpoint, names: Mapping[Way, str | None]) -> Iterator[Attempt]:
     host = example(site.host)
     for way, name in names.items():
@@ -132,17 +155,19 @@ def _knock(site: GatedSite, endpoint: Endpoint, names: Mapping[Way, str | None])
 
 
 def _other_names(
-    site: GatedSite, own: frozenset[Endpoint], gated: list[GatedSite], servers: list[Server]
-) -> dict[Way, str | None]:
-    """Choose the names of handshakes that are not meant for this site: one of each kind is enough."""
-    names: dict[Way, str | None] = {Way.UNKNOWN_NAME: UNKNOWN_NAME, Way.NO_NAME: None}
-    gated_hosts = {other.host for other in gated}
-    beside = sorted({host for endpoints, hosts in servers if endpoints & own for host in hosts})
-    for host in beside:
-        if example(host) == example(site.host):
+    site: GatedSite, own: frozenset[Endpoint], gated_hosts: frozenset[str], servers: list[_Server]
+) -> dict[Way, str]:
+    """Choose names of handshakes that are not meant for this site, one behind the gate and one without."""
+    names: dict[Way, str] = {}
+    for server in servers:
+        if server.endpoints.isdisjoint(own):
             continue
-        way = Way.OTHER_NAME if host in gated_hosts else Way.OPEN_NAME
-        names.setdefault(way, host)
+        for host in server.hosts:
+            if example(host) == example(site.host):
+                continue
+            names.setdefault(Way.OTHER_NAME if host in gated_hosts else Way.OPEN_NAME, host)
+            if len(names) == 2:
+                return names
     return names
 
 
@@ -162,20 +187,21 @@ def _covers(pattern: str, host: str) -> bool:
     )
 
 
-def _servers(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _servers(config: Mapping[str, Any]) -> list[_Server]:
     http = (config.get("apps") or {}).get("http") or {}
-    return list((http.get("servers") or {}).values())
+    return [
+        _Server(
+            frozenset(end for text in server.get("listen") or [] for end in parse_listen(text)),
+            tuple(sorted(_hosts(server))),
+        )
+        for server in (http.get("servers") or {}).values()
+    ]
 
 
-def _hosts(server: Mapping[str, Any]) -> frozenset[str]:
-    """Return the hosts a server's routes name. Routes for any host are the static audit's business."""
-    return frozenset(
+def _hosts(server: Mapping[str, Any]) -> set[str]:
+    return {
         host
         for route in server.get("routes") or []
         for matcher in route.get("match") or []
         for host in matcher.get("host") or []
-    )
-
-
-def _endpoints(listen: Iterable[str]) -> frozenset[Endpoint]:
-    return frozenset(endpoint for text in listen for endpoint in parse_listen(text))
+    }
