@@ -11,8 +11,13 @@ from pathlib import Path
 
 
 @contextmanager
-def answering(answer: bytes) -> Iterator[tuple[Path, list[bytes]]]:
-    """Yield the socket's path and the list of requests it was sent."""
+def answering(answer: bytes, until: bytes = b"\r\n\r\n") -> Iterator[tuple[Path, list[bytes]]]:
+    """Yield the socket's path and the list of requests it was sent.
+
+    Args:
+        answer: What is said to each.
+        until: What a request has in it before it is answered.
+    """
     # Not under tmp_path: a unix socket's path must stay short.
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
     requests: list[bytes] = []
@@ -27,7 +32,7 @@ def answering(answer: bytes) -> Iterator[tuple[Path, list[bytes]]]:
                 except OSError:
                     return
                 with connection:
-                    requests.append(_request(connection))
+                    requests.append(_request(connection, until))
                     connection.sendall(answer)
 
         thread = threading.Thread(target=serve)
@@ -40,9 +45,9 @@ def answering(answer: bytes) -> Iterator[tuple[Path, list[bytes]]]:
             shutil.rmtree(folder)
 
 
-def _request(connection: socket.socket) -> bytes:
+def _request(connection: socket.socket, until: bytes) -> bytes:
     data = b""
-    while b"\r\n\r\n" not in data:
+    while until not in data:
         data += connection.recv(65536)
     head, _, body = data.partition(b"\r\n\r\n")
     length = next(
