@@ -65,7 +65,7 @@ class EmulatedConnection(SmartCardConnection):
         if not self._open:
             return
         self._open = False
-        self._device.release(self)
+        self._device.release()
         if not self._alive:
             raise _failure("Failed to disconnect: ", SCARD_E_INVALID_HANDLE)
         self._yubikey.card.reset()
@@ -150,10 +150,9 @@ class EmulatedDevice:
         self._connection = EmulatedConnection(self)
         return self._connection
 
-    def release(self, connection: EmulatedConnection) -> None:
-        """Forget a connection that has been closed."""
-        if self._connection is connection:
-            self._connection = None
+    def release(self) -> None:
+        """Forget the connection, which has been closed."""
+        self._connection = None
 
     def abandon(self) -> None:
         """The process that had the key open is gone: PC/SC closes its connection for it."""

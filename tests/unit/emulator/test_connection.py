@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The emulated key under yubikit and ykman, which take it for a real one; and how it is pulled out."""
 
-from collections.abc import Callable
-
 import pytest
 from smartcard.Exceptions import CardConnectionException
 from smartcard.scard import (
@@ -18,7 +16,7 @@ from yubikit.management import CAPABILITY, DEVICE_FLAG, FORM_FACTOR, DeviceConfi
 from yubikit.piv import PivSession
 from yubikit.support import get_name, read_info
 
-from pivgate.emulator.connection import EmulatedConnection, EmulatedDevice, Moment
+from pivgate.emulator.connection import EmulatedDevice, Moment
 from pivgate.emulator.firmware import FIRMWARE
 from pivgate.emulator.yubikey import EmulatedYubiKey
 
@@ -320,11 +318,3 @@ def test_answers_to_reset_are_those_of_real_ones() -> None:
         assert check == 0, "the check byte fits"
         assert b"ubi" in atr
         assert atr[1] & 0xF0 == 0xF0, "which ykman takes for USB"
-
-
-@pytest.mark.parametrize("opener", [EmulatedDevice.open, EmulatedConnection])
-def test_both_ways_to_a_connection(
-    device: EmulatedDevice, opener: Callable[[EmulatedDevice], EmulatedConnection]
-) -> None:
-    with opener(device) as connection:
-        assert connection.send_and_receive(SELECT_MANAGEMENT)[1] == 0x9000
