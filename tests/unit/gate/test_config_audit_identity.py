@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ways to tell the upstream that somebody else is calling: one at a time, each refused."""
+
+from typing import Any
+
+import pytest
+from tests.unit.gate.audited import Change, Config, assert_refused, proxy, request_headers, route
+
+
+def header_set(config: Config, name: str) -> dict[str, Any]:
+    return next(step for step in config.headers if name in step["request"].get("set", {}))
+
+
+def drop_header(config: Config, name: str) -> None:
+    config.headers.remove(header_set(config, name))
+
+
+def drop_deletion(config: Config, name: str) -> None:
+    config.headers.remove({"handler": "headers", "request": {"delete": [name]}})
+
+
+BEFORE = "can answer a request for app.example.com before"
+WITHOUT = "is reached for app.example.com without"
+FORGED = "is given another value"
+
+HOLES: dict[str, tuple[Change, str]] = {
+    # Behind the gate: who the upstream is told is calling..
+    "connection unchecked": (lambda c: c.gate.pop(0), f"{WITHOUT} the check of the Connection header"),
+    "connection pattern changed": (
+        lambda c: c.gate[0]["match"][0]["not"][0]["vars_regexp"]["{http.request.header.Connection}"].update(
+            pattern=".*"
+        ),
+        f"{WITHOUT} the check of the Connection header",
+    ),
+    "connection of another header": (
+        lambda c: c.gate[0]["match"][0]["not"][0].update(
+            vars_regexp={
+                "{http.request.header.X}": c.gate[0]["match"][0]["not"][0]["vars_regexp"].popitem()[1]
+            }
+        ),
+        f"{WITHOUT} the check of the Connection header",
+    ),
+    "connection refusal passes": (
+        # It is in the gate's group: whom it matches, the gate never sees.
+        lambda c: c.gate[0].update(handle=[{"handler": "encode"}]),
+        BEFORE,
+    ),
+    "subject unchecked": (lambda c: c.gate.pop(2), f"{WITHOUT} the check of the certificate's subject"),
+    "subject pattern changed": (
+        lambda c: c.gate[2]["match"][0]["not"][0]["vars_regexp"]["{http.request.tls.client.subject}"].update(
+            pattern="CN=(.*)"
+        ),
+        f"{WITHOUT} the check of the certificate's subject",
+    ),
+    "headers not deleted": (
+        lambda c: drop_deletion(c, "X-Client-*"),
+        "deletion of the client's own x-client-*",
+    ),
+    "underscores not deleted": (
+        lambda c: drop_deletion(c, "X_Client*"),
+        "deletion of the client's own x_client*",
+    ),
+    "forwarded not deleted": (
+        lambda c: drop_deletion(c, "Forwarded"),
+        "deletion of the client's own forwarded",
+    ),
+    "deleted for some": (lambda c: c.gate[3].update(match=[{"path": ["/x"]}]), WITHOUT),
+    "deleted at the end": (
+        lambda c: c.headers.append(c.headers.pop(0)),
+        f"{WITHOUT} our value of x-client-f",
+    ),
+    "user absent": (lambda c: drop_header(c, "X-Client-User"), f"{WITHOUT} our value of x-client-user"),
+    "subject absent": (lambda c: drop_header(c, "X-Client-Subject"), "our value of x-client-subject"),
+    "serial absent": (lambda c: drop_header(c, "X-Client-Serial"), "our value of x-client-serial"),
+    "fingerprint absent": (
+        lambda c: drop_header(c, "X-Client-Fingerprint"),
+        "our value of x-client-fingerprint",
+    ),
+    "user escaped": (
+        lambda c: c.headers.remove(next(step for step in c.headers if "replace" in step["request"])),
+        "our value of x-client-user",
+    ),
+    "user from the request": (
+        lambda c: header_set(c, "X-Client-User")["request"]["set"].update({"X-Client-User": ["{query.u}"]}),
+        "our value of x-client-user",
+    ),
+    "user twice": (
+        lambda c: header_set(c, "X-Client-User")["request"]["set"]["X-Client-User"].append("root"),
+        "our value of x-client-user",
+    ),
+    "address from the request": (
+        lambda c: c.gate[4]["handle"][0]["request"]["set"].update({"X-Client-Email": ["{query.e}"]}),
+        FORGED,
+    ),
+    "address unchecked": (lambda c: c.gate[4].pop("match"), FORGED),
+    "address checked otherwise": (
+        lambda c: c.gate[4].update(match=[{"path": ["/x"]}]),
+        FORGED,
+    ),
+    "user added to": (
+        lambda c: c.headers.append(request_headers(add={"X-Client-User": ["root"]})),
+        FORGED,
+    ),
+    "user replaced": (
+        lambda c: c.headers.append(request_headers(replace={"*": [{"search": "a", "replace": "b"}]})),
+        FORGED,
+    ),
+    "set in the block": (
+        lambda c: c.block.insert(0, route(request_headers(set={"x-client-role": ["{query.r}"]}))),
+        FORGED,
+    ),
+    "set in the block by underscore": (
+        lambda c: c.block.insert(0, route(request_headers(set={"X_Client_User": ["root"]}))),
+        FORGED,
+    ),
+    "set in the block for some": (
+        lambda c: c.block.insert(
+            0, route(request_headers(set={"X-Client-User": ["root"]}), match=[{"path": ["/x"]}])
+        ),
+        FORGED,
+    ),
+    "set in the block by placeholder": (
+        lambda c: c.block.insert(0, route(request_headers(set={"{query.name}": ["root"]}))),
+        FORGED,
+    ),
+    "set in the proxy": (
+        lambda c: c.block.insert(0, route(proxy(set={"X-Client-User": ["{query.u}"]}))),
+        FORGED,
+    ),
+    "added in the proxy": (
+        lambda c: c.block.insert(0, route(proxy(add={"X.Client.User": ["{query.u}"]}))),
+        FORGED,
+    ),
+    "replaced in the proxy": (
+        lambda c: c.block.insert(0, route(proxy(replace={"*": [{"search": "a", "replace": "b"}]}))),
+        FORGED,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOLES)
+def test_a_hole_is_found(name: str) -> None:
+    assert_refused(*HOLES[name])
