@@ -33,11 +33,11 @@ def route_match(route: Node, host: str) -> Match:
 def policy_match(policy: Node, name: str) -> Match:
     """Say whether a TLS connection policy is chosen for a server name."""
     results = []
-    for matcher, value in policy["match"].members().items():
+    for matcher in policy["match"].members():
         if matcher == "sni":
             names = policy["match"]["sni"].texts()
             results.append(_any(_pattern(entry, name, _covers_server_name) for entry in names))
-        elif value is not None:
+        else:
             results.append(Match.MAYBE)
     return _all(results)
 

@@ -53,6 +53,27 @@ def sites(text: str) -> list[Site]:
     return found
 
 
+def check_opt_ins(text: str) -> None:
+    """Refuse a site that opts in without a group, which Caddy would complain of in the wrong place.
+
+    Raises:
+        CaddyfileError: An ``import pivgate`` is not followed by a group's name.
+    """
+    for block in blocks(text):
+        opt_in = _opt_in(block)
+        # A placeholder's value is not known here; the audit sees what it became.
+        if opt_in is None or any("{" in word.text for word in opt_in.words[2:3]):
+            continue
+        try:
+            check_group_name("".join(word.text for word in opt_in.words[2:3]))
+        except InputError as error:
+            raise CaddyfileError(
+                opt_in.words[0].line,
+                f"`import {opt_in.words[1].text}` does not name a group: {error.message}",
+                f"Write `import {opt_in.words[1].text} everyone {{ ... }}`, or another group's name.",
+            ) from error
+
+
 def add_site(text: str, site: Site) -> str:
     """Append a site's block.
 
@@ -204,4 +225,4 @@ def _ends_with_blank_line(text: str) -> bool:
     return shortened != text and (shortened == "" or shortened.endswith("\n"))
 
 
-__all__ = ["CaddyfileError", "InputError", "Site", "add_site", "remove_site", "sites"]
+__all__ = ["CaddyfileError", "Site", "add_site", "check_opt_ins", "remove_site", "sites"]

@@ -95,7 +95,7 @@ def check_tls(tls: str) -> None:
 
 def host_of(address: str) -> str:
     """Return an address's name without scheme and port, in small letters."""
-    return key_of(address).partition(":")[0]
+    return key_of(address).partition("/")[0].partition(":")[0]
 
 
 def key_of(address: str) -> str:

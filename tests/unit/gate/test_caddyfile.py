@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pivgate.errors import HomeError, InputError
-from pivgate.gate.caddyfile import CaddyfileError, Site, add_site, remove_site, sites
+from pivgate.gate.caddyfile import CaddyfileError, Site, add_site, check_opt_ins, remove_site, sites
 
 NEW = Site("new.example.com", "10.0.0.1:8000", "admins")
 
@@ -190,6 +190,18 @@ def test_a_file_that_does_not_close_is_refused_with_its_line(text: str, line: in
     assert f"line {line}" in caught.value.message
     with pytest.raises(CaddyfileError):
         add_site(text, NEW)
+
+
+@pytest.mark.parametrize("group", ["", "*", "../x", "Admins", '""', '"a b"'])
+def test_an_opt_in_without_a_group_is_refused_with_its_line(group: str) -> None:
+    text = f"x.test {{\n\tlog\n\timport pivgate {group} {{\n\t\trespond x\n\t}}\n}}\n"
+    with pytest.raises(CaddyfileError, match="line 3"):
+        check_opt_ins(text)
+
+
+@pytest.mark.parametrize("group", ["admins", '"admins"', "admins internal", "{$GROUP}", "{args[0]}"])
+def test_an_opt_in_with_a_group_is_taken(group: str) -> None:
+    check_opt_ins(f"x.test {{\n\timport pivgate-tls {group} {{\n\t}}\n}}\ny.test {{\n\timport other\n}}\n")
 
 
 BAD_ADDRESSES = (

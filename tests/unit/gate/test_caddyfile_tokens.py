@@ -83,6 +83,8 @@ def test_words_lie_in_the_text_one_after_another(text: str) -> None:
         ("A.test", "a.test", "a.test"),
         ("https://a.test:443", "a.test", "a.test"),
         ("a.test:8443", "a.test", "a.test:8443"),
+        ("https://a.test/", "a.test", "a.test"),
+        ("a.test:8443/x", "a.test", "a.test:8443/x"),
         ("*.A.test", "*.a.test", "*.a.test"),
     ],
 )

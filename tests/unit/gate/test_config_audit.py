@@ -97,6 +97,9 @@ HARMLESS: dict[str, Change] = {
     "all other names on another port": lambda c: c.servers.update(
         srv9={"listen": [":8443"], "routes": [route(CONTENT)]}
     ),
+    "a path of all other names on another port": lambda c: c.servers.update(
+        srv9={"listen": [":8443"], "routes": [route(CONTENT, match=[{"path": ["/x"]}])]}
+    ),
     "other host on another port": lambda c: other_server(c, CONTENT, host="x.test"),
     "other application": lambda c: c.json["apps"].update(events={}),
 }
@@ -135,6 +138,7 @@ def test_a_site_that_opted_in_must_be_there() -> None:
         )
 
     assert audit(Config().json, expecting("https://App.example.com:443", "own.example.com")) == SITES
+    assert audit(Config().json, expecting("{$HOST}", "{$SUB:app}.example.com")) == SITES
     with pytest.raises(AuditError, match=r"gone\.example\.com opted in"):
         audit(Config().json, expecting("gone.example.com"))
 

@@ -11,7 +11,7 @@ VERDICT = "verdict"
 HOLES: dict[str, tuple[Change, str]] = {
     # The admin API.
     "admin absent": (lambda c: c.json.pop("admin"), "localhost:2019"),
-    "admin on TCP": (lambda c: c.json["admin"].update(listen="127.0.0.1:2019"), "admin API listens"),
+    "admin on TCP": (lambda c: c.json["admin"].update(listen="127.0.0.1:2019"), "listens on 127.0.0.1:2019"),
     "admin elsewhere": (lambda c: c.json["admin"].update(listen="unix//tmp/a.sock"), "admin API listens"),
     "admin for all": (
         lambda c: c.json["admin"].update(listen=f"unix/{HOME}/run/admin.sock|0222"),
