@@ -92,6 +92,9 @@ HARMLESS: dict[str, Change] = {
     "content for a deeper name": lambda c: c.server["routes"].insert(
         0, route(CONTENT, match=[{"host": ["*.app.example.com"]}])
     ),
+    "content for a shorter name": lambda c: c.server["routes"].insert(
+        0, route(CONTENT, match=[{"host": ["app.example"]}])
+    ),
     "redirect on another port": lambda c: other_server(c, REDIRECT),
     "nothing on another port": lambda c: other_server(c),
     "all other names on another port": lambda c: c.servers.update(
