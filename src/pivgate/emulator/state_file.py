@@ -38,7 +38,9 @@ WARNING = (
     "It belongs to an emulator for tests and demonstrations; trust nothing to it."
 )
 MODE = 0o600
-_LARGEST = 4 << 20
+LARGEST = 4 << 20
+"""Bytes that a state file may have; a full key has less than a tenth of it."""
+
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, UnsupportedAlgorithm)
 
 
@@ -145,9 +147,9 @@ def _read(path: Path) -> dict[str, Any]:
                 f"{path} has mode {stat.S_IMODE(status.st_mode):04o}; the keys in it are not protected by "
                 f"anything else, so it must have mode {MODE:04o}"
             )
-        data = file.read(_LARGEST + 1)
+        data = file.read(LARGEST + 1)
     try:
-        document = json.loads(data) if len(data) <= _LARGEST else None
+        document = json.loads(data) if len(data) <= LARGEST else None
     except (ValueError, RecursionError) as error:
         raise StateFileError(f"{path} is not an emulated key: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:

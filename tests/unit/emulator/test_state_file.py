@@ -157,11 +157,17 @@ class TestRefused:
             pytest.param(b"{", id="not JSON"),
             pytest.param(b"[]", id="not an object"),
             pytest.param(b"{}", id="another format"),
-            pytest.param(b" " * (5 << 20), id="five megabytes"),
         ],
     )
     def test_other_files(self, path: Path, content: bytes) -> None:
         path.write_bytes(content)
+        with pytest.raises(StateFileError, match="is not an emulated key"):
+            state_file.load(path)
+
+    def test_too_large(self, path: Path) -> None:
+        path.write_bytes(path.read_bytes().ljust(state_file.LARGEST))
+        assert state_file.load(path).serial == SERIAL
+        path.write_bytes(path.read_bytes() + b" ")
         with pytest.raises(StateFileError, match="is not an emulated key"):
             state_file.load(path)
 
