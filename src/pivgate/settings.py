@@ -164,7 +164,8 @@ def parse_settings(text: str, source: str) -> Settings:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StorageError(
-            f"{source} is damaged: {error}", "Mend that line, or restore the file; nothing was changed."
+            f"{source} is damaged: {_placed(str(error), text)}",
+            "Mend that line, or restore the file; nothing was changed.",
         ) from error
     known = {field.name: type(field.default) for field in fields(Settings)}
     for name, value in values.items():
@@ -188,6 +189,13 @@ def _check_value(name: str, value: Any, kind: type, where: str) -> None:
         raise StorageError(f"{where}: {name} must be from {low} to {high}, not {value}", "Mend that line.")
     if isinstance(value, str) and not value.isprintable():
         raise StorageError(f"{where}: {name} must be one line of printable text", "Mend that line.")
+
+
+def _placed(reason: str, text: str) -> str:
+    """Name the place where tomllib only says that the text ended too early."""
+    lines = text.splitlines() or [""]
+    place = f"(at line {len(lines)}, column {len(lines[-1]) + 1}, the end)"
+    return reason.replace("(at end of document)", place)
 
 
 def _position(text: str, name: str) -> str:

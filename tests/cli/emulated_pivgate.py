@@ -8,8 +8,10 @@ others are pivgate's own. Only the list of PC/SC devices is replaced.
 import os
 import signal
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pivgate.cli import workplace
 from pivgate.cli.main import main
 from pivgate.emulator.connection import EmulatedDevice, Moment
 from pivgate.emulator.state_file import keep, load
@@ -17,6 +19,7 @@ from pivgate.yubikey import find
 
 KILL_AT_APDU = "KILL_AT_APDU"
 PULL_AT_APDU = "PULL_AT_APDU"
+DAYS_FROM_NOW = "DAYS_FROM_NOW"
 
 
 def plugged_in(folder: Path) -> list[EmulatedDevice]:
@@ -45,7 +48,14 @@ def count_down(device: EmulatedDevice) -> None:
     device.hook = hook
 
 
+def turn_the_clock() -> None:
+    """Let the commands see another date; the modules that take the clock from here are loaded later."""
+    days = timedelta(days=float(os.environ.get(DAYS_FROM_NOW, "0")))
+    workplace.now = lambda: datetime.now(UTC) + days
+
+
 if __name__ == "__main__":
+    turn_the_clock()
     there = plugged_in(Path(sys.argv[1]))
     for each in there:
         count_down(each)

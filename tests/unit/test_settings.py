@@ -22,6 +22,7 @@ def test_what_is_not_set_has_its_default() -> None:
     ("text", "message"),
     [
         ("client_days = = 3", r"s is damaged: .*line 1, column 15"),
+        ("crl_days = 3\ncontact = 'a", r"s is damaged: .*line 2, column 13, the end"),
         ('contact = "a"\nclient_day = 3', r"s, line 2, column 1: there is no setting 'client_day'"),
         ("[client_days]\nx = 1", r"s, line 1, column 2: client_days must be a whole number"),
         ('client_days = "3"', r"s, line 1, column 1: client_days must be a whole number"),

@@ -13,7 +13,6 @@ from pivgate.cli.lazy import LazyGroup
 from pivgate.errors import PivgateError
 
 INTERRUPTED = 130
-_BROKEN_PIPE = 141
 
 # Name → (module, function, one line of help). Modules are imported only when their command runs:
 # `pivgate --help` must not pay for cryptography, SQLAlchemy or yubikit.
@@ -66,10 +65,6 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has gone; Python must not complain about it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(_BROKEN_PIPE)
     sys.exit(code if isinstance(code, int) else 0)
 
 

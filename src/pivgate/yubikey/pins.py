@@ -53,14 +53,14 @@ def check_new_puk(puk: str, pin: str) -> None:
 
 
 def _check_form(name: str, value: str) -> None:
-    if not _SHORTEST <= len(value.encode()) <= _LONGEST:
-        raise InputError(
-            f"A {name} has {_SHORTEST} to {_LONGEST} characters, this one has {len(value)}",
-            f"Choose another {name}.",
-        )
     if not (value.isascii() and value.isprintable()):
         raise InputError(
             f"A {name} of other than ASCII letters, digits and signs is typed differently on other systems",
+            f"Choose another {name}.",
+        )
+    if not _SHORTEST <= len(value) <= _LONGEST:
+        raise InputError(
+            f"A {name} has {_SHORTEST} to {_LONGEST} characters, this one has {len(value)}",
             f"Choose another {name}.",
         )
 
