@@ -12,8 +12,8 @@ from pivgate.registry.database import Database
 from pivgate.registry.lookup import active_user, check_serial, latest_key, select_keys
 from pivgate.registry.records import Key
 from pivgate.registry.schema import keys, users
-from pivgate.registry.states import KeyState, RevocationReason, TransitionError, check_key_transition
-from pivgate.registry.withdrawal import move_key, retire_key
+from pivgate.registry.states import KeyState, RevocationReason, TransitionError
+from pivgate.registry.withdrawal import AWAY, move_key, retire_key
 
 _REASON_LIMIT = 200
 
@@ -179,7 +179,6 @@ def _check_same_owner(known: Row[Any], owner: Row[Any]) -> None:
 
 
 def _check_return(row: Row[Any], new: KeyState) -> None:
-    check_key_transition(row.serial, row.state, new)
     if new is not KeyState.ACTIVE:
         return
     if row.state is KeyState.PROVISIONING:
@@ -187,7 +186,7 @@ def _check_return(row: Row[Any], new: KeyState) -> None:
             f"The key {row.serial} is in provisioning; it becomes active with its certificate",
             f"Finish it with `pivgate key provision --user {row.user} --serial {row.serial}`.",
         )
-    if row.barred:
+    if row.barred and row.state in AWAY:
         raise TransitionError(
             f"The key {row.serial} cannot come back: "
             f"a certificate of it was revoked while it was {row.state}",

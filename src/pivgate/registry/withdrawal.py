@@ -17,7 +17,7 @@ from pivgate.registry.states import (
 )
 
 # A key out of use for a while comes back only if nothing of it was revoked in that time.
-_AWAY = frozenset({KeyState.SUSPENDED, KeyState.LOST})
+AWAY = frozenset({KeyState.SUSPENDED, KeyState.LOST})
 _REVOCABLE = (CertificateState.PENDING, CertificateState.ACTIVE, CertificateState.SUPERSEDED)
 
 
@@ -35,7 +35,7 @@ def move_certificate(
         .where(certificates.c.id == row.id)
         .values(state=new, reason=reason, changed_at=change.now)
     )
-    if new is CertificateState.REVOKED and row.key_state in _AWAY:
+    if new is CertificateState.REVOKED and row.key_state in AWAY:
         change.connection.execute(update(keys).where(keys.c.id == row.key_id).values(barred=1))
     change.record(
         f"certificate.{_VERBS[new]}",

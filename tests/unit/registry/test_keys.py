@@ -232,3 +232,21 @@ def test_retiring_leaves_expired_certificates_as_they_are(registry: Registry, en
     registry.expire_certificates(actor="root", now=NOW + timedelta(days=366))
     registry.set_key_state(7, KeyState.RETIRED, **WHO)
     assert registry.certificate(fingerprint).state is CertificateState.EXPIRED
+
+
+def test_a_certificate_that_ended_meanwhile_does_not_bar(registry: Registry, enrol: Enrol) -> None:
+    enrol(registry, "alice", 7)
+    registry.set_key_state(7, KeyState.LOST, **WHO)
+    later = {"actor": "root", "now": NOW + timedelta(days=366)}
+    assert len(registry.expire_certificates(**later)) == 1
+    assert registry.set_key_state(7, KeyState.ACTIVE, **later).state is KeyState.ACTIVE
+
+
+def test_a_retired_key_whose_certificate_was_revoked_while_lost_is_simply_retired(
+    registry: Registry, enrol: Enrol
+) -> None:
+    enrol(registry, "alice", 7)
+    registry.set_key_state(7, KeyState.LOST, **WHO)
+    registry.set_key_state(7, KeyState.RETIRED, **WHO)
+    with pytest.raises(TransitionError, match="is retired and cannot become active"):
+        registry.set_key_state(7, KeyState.ACTIVE, **WHO)

@@ -116,3 +116,15 @@ def test_a_removed_users_name_is_free_and_starts_with_nothing(
     assert registry.access(NOW) == frozenset()
     fingerprint = enrol(registry, "ALICE", 1)
     assert registry.access(NOW) == {("everyone", fingerprint)}
+
+
+def test_removing_leaves_a_key_that_was_retired_before_as_it_is(
+    registry: Registry, enrol: Callable[..., str]
+) -> None:
+    registry.add_user("alice", **WHO)
+    enrol(registry, "alice", 1)
+    enrol(registry, "alice", 2)
+    retired = registry.set_key_state(1, KeyState.RETIRED, "worn out", **WHO)
+    registry.remove_user("alice", **WHO)
+    assert registry.key(1) == retired
+    assert registry.key(2).state is KeyState.RETIRED
