@@ -92,12 +92,14 @@ def is_proved(work: Work) -> str | None:
 
 
 def prove(work: Work) -> None:
-    """Read everything back from the key, check the chain, and let it sign a challenge."""
+    """Read certificate and key back, and let the key sign a challenge.
+
+    The certificate must be the very one whose chain was checked when it was got.
+    """
     work.slot_changed()
     certificate = work.slot.certificate
     if certificate is None or certificate != certificate_of(work):
         raise DeviceError("Slot 9a does not give back the certificate", "Run the same command again.")
-    check_issued(certificate, work.enrolment.authority_certificate, work.plan.now())
     sign_challenge(work.signer(), work.public_key, work.plan.randomness)
     if not same_key(certificate, work.slot.key):
         raise RefusedError("The certificate in slot 9a is for another key", "Run it again with --replace.")

@@ -84,6 +84,7 @@ def test_a_finished_key_is_left_as_it_is(bench):
     second = bench.provision()
     assert not second.changed
     assert second.certificate == first.certificate
+    assert second.advice == first.advice
     assert bench.snapshot() == before
     assert bench.asked == []
     assert bench.enrolment.calls == []

@@ -58,6 +58,16 @@ def test_a_key_that_signs_with_another_pair_is_not_activated(bench):
     assert bench.enrolment.active is None
 
 
+def test_a_key_whose_signature_is_wrong_is_not_activated(bench, monkeypatch):
+    def break_chip(_state):
+        monkeypatch.setattr(PivSession, "sign", lambda *_arguments: b"\x30\x06\x02\x01\x01\x02\x01\x01")
+
+    swap_at(bench, "proof", break_chip)
+    with pytest.raises(RefusedError, match="does not belong"):
+        bench.provision()
+    assert bench.enrolment.active is None
+
+
 def swap_at(bench, step, swap):
     """Change the key behind our back when a step starts."""
     assert step in {item.name for item in STEPS}

@@ -139,3 +139,16 @@ def test_a_signature_over_something_else_is_none(make_bench):
         verify_signature(public_key, signature, MESSAGE)
         with pytest.raises(InvalidSignature):
             verify_signature(public_key, signature, MESSAGE + b"!")
+
+
+def test_a_short_digest_is_sent_in_the_length_of_the_curve(make_bench):
+    """What firmware makes of a shorter one is nowhere written."""
+    bench, public_key = provisioned(make_bench)
+    sent = []
+    bench.device.hook = lambda _moment, apdu: sent.append(apdu)
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(MESSAGE)
+    with bench.session() as connection:
+        signer = SlotSigner(PivSession(connection), public_key, ask_pin=Asked(bench.pin))
+        signer.sign(MESSAGE, hashes.SHA256())
+    assert sent[-1].endswith(b"\x81\x30" + bytes(16) + digest.finalize())
