@@ -194,7 +194,10 @@ def adapt(caddy: Caddy, home: Home, caddyfile: Path) -> Adapted:
             f"Caddy does not understand {caddyfile}: {reason}",
             "Mend that line and run the command again; what was served before still is.",
         )
-    config = json.loads(done.stdout)
+    try:
+        config = json.loads(done.stdout)
+    except ValueError as error:
+        raise GateError(f"What {caddy.path} makes of {caddyfile} is no JSON", "Is it Caddy?") from error
     return Adapted(config if isinstance(config, dict) else {}, tuple(remarks))
 
 

@@ -16,6 +16,8 @@ from pivgate.gate.sites import GatedSite
 # Handshakes cost the two sides about the same; more at once only makes each of them wait.
 _AT_ONCE = 8
 _PATIENCE = 60.0
+# A handshake takes some 5 ms; on a busy machine ten times that.
+_PATIENCE_EACH = 0.1
 # Caddy's internal authority needs some 0.2 s for the first certificate of a name. A public one may take
 # minutes, or never answer, and nobody gets in meanwhile.
 _CERTIFICATE_PATIENCE = 5.0
@@ -61,20 +63,21 @@ def probe(config: Mapping[str, Any], sites: Iterable[GatedSite], probes: Path) -
         return ()
     credentials = load_credentials(probes)
     begun = time.monotonic()
+    deadline = begun + max(_PATIENCE, _PATIENCE_EACH * len(attempts))
 
     def run(attempt: Attempt) -> ProbeResult:
-        return _try(attempt, credentials, begun)
+        return _try(attempt, credentials, deadline, begun + _CERTIFICATE_PATIENCE)
 
     with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="probe") as threads:
         return tuple(threads.map(run, attempts))
 
 
-def _try(attempt: Attempt, credentials: Credentials, begun: float) -> ProbeResult:
+def _try(attempt: Attempt, credentials: Credentials, deadline: float, ready_by: float) -> ProbeResult:
     started = time.monotonic()
-    outcome, detail = Outcome.UNREACHABLE, f"not tried within {_PATIENCE:.0f} seconds"
-    while time.monotonic() - begun < _PATIENCE:
+    outcome, detail = Outcome.UNREACHABLE, "there was no time left to try"
+    while time.monotonic() < deadline:
         outcome, detail = knock(attempt, credentials)
-        if outcome is not Outcome.NOT_READY or time.monotonic() - begun > _CERTIFICATE_PATIENCE:
+        if outcome is not Outcome.NOT_READY or time.monotonic() > ready_by:
             break
         time.sleep(0.05)
     return ProbeResult(attempt.site, attempt.shown, outcome, (time.monotonic() - started) * 1000, detail)

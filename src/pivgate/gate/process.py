@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pivgate.errors import GateError
 from pivgate.files import PRIVATE_FILE, make_private_directory, storage_error
@@ -30,6 +31,7 @@ from pivgate.settings import Home
 
 _START_PATIENCE = 15.0
 _LOG_LIMIT = 8 * 1024 * 1024
+_LOG_END = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,7 @@ def command(program: Path, home: Home) -> list[str]:
 
 
 def _spawn(caddy: Caddy, home: Home, log: int) -> "subprocess.Popen[bytes]":
-    with tempfile.TemporaryFile(dir=home.run) as config:
-        config.write(json.dumps(at_home({}, home.admin_socket)).encode())
-        config.seek(0)
+    with _first_config(home) as config:
         try:
             return subprocess.Popen(  # noqa: S603 - found by find_caddy
                 command(caddy.path, home),
@@ -155,6 +155,16 @@ def _spawn(caddy: Caddy, home: Home, log: int) -> "subprocess.Popen[bytes]":
             )
         except OSError as error:
             raise GateError(f"Cannot run {caddy.path}: {error.strerror}", "Check that program.") from error
+
+
+def _first_config(home: Home) -> IO[bytes]:
+    try:
+        config = tempfile.TemporaryFile(dir=home.run)  # noqa: SIM115 - the caller closes it
+        config.write(json.dumps(at_home({}, home.admin_socket)).encode())
+        config.seek(0)
+    except OSError as error:
+        raise storage_error("write in", home.run, error) from error
+    return config
 
 
 def _await_admin(process: "subprocess.Popen[bytes]", caddy: Caddy, home: Home, offset: int) -> None:
@@ -176,10 +186,13 @@ def _await_admin(process: "subprocess.Popen[bytes]", caddy: Caddy, home: Home, o
 
 
 def last_complaint(log: Path, offset: int = 0) -> str:
-    """Return the last error Caddy wrote, or else its last line; empty if it wrote nothing."""
-    with log.open("rb") as file:
-        file.seek(offset)
-        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    """Return the last error at the end of Caddy's log, or else its last line; empty if there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(offset, log.stat().st_size - _LOG_END))
+            lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return ""
     for line in reversed(lines):
         try:
             entry = json.loads(line)

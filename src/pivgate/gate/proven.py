@@ -54,7 +54,7 @@ def recall(home: Home, pid: int) -> Proven | None:
     except (OSError, ValueError, KeyError, TypeError):
         # It is only a record of this machine's memory: without it, a failed change stops the gate.
         return None
-    return proven if proven.pid == pid else None
+    return proven if proven.pid == pid and isinstance(proven.config, dict) else None
 
 
 def fingerprint_of_sources(home: Home) -> str:

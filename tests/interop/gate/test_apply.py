@@ -198,6 +198,14 @@ def ungate(config: dict[str, Any], place: Place, status: int = 200, body: str = 
             route["handle"] = respond(status, body)
 
 
+def send_away(config: dict[str, Any], place: Place) -> None:
+    """What redirects to the same site on the way from plain HTTP is something else over TLS."""
+    ungate(config, place, 302, "")
+    for route in gated_server(config, place)["routes"]:
+        if route["match"] == [{"host": ["a.test"]}]:
+            route["handle"][0]["headers"] = {"Location": ["https://a.test/login"]}
+
+
 def ask_nobody(config: dict[str, Any], place: Place) -> None:
     for policy in gated_server(config, place)["tls_connection_policies"]:
         policy.pop("client_authentication", None)
@@ -246,7 +254,7 @@ OPENINGS: list[tuple[Change, str]] = [
         r"a revoked certificate \(answered 403\)",
     ),
     (lambda config, place: ungate(config, place, 421, "mine"), r"a revoked certificate \(answered 421\)"),
-    (lambda config, place: ungate(config, place, 302, ""), r"a revoked certificate \(answered 302\)"),
+    (send_away, r"a revoked certificate \(answered 302\)"),
     (gate_without_handshake, "a.test:.* with no certificate"),
     (on_another_port, "a.test:.* with no certificate, at 127.0.0.1:"),
     (on_another_port_by_wildcard, "a.test:.* with no certificate, at 127.0.0.1:"),
@@ -463,7 +471,10 @@ def test_check_finds_a_running_gate_that_was_opened_behind_our_back(place: Place
     ungate(config, place)
     api.load(config)
 
-    assert not read_status(place.home, ()).proved
+    status = read_status(place.home, ())
+    assert not status.proved
+    assert not status.drift
+    assert not status.is_sound
     with pytest.raises(GateError):
         check(place.home)
 

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the outcomes of all attempts amount to."""
 
+from pathlib import Path
+
 import pytest
 
 from pivgate.errors import GateError, OpenGateError
 from pivgate.gate.knock import Outcome
 from pivgate.gate.probe import ProbeResult, probe, raise_if_open
+from pivgate.gate.sites import GatedSite
 
 REFUSALS = [outcome for outcome in Outcome if outcome not in (Outcome.OPEN, Outcome.UNREACHABLE)]
 
@@ -41,3 +44,17 @@ def test_of_many_some_are_named() -> None:
 
 def test_without_sites_nothing_is_needed(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert probe({}, [], tmp_path_factory.mktemp("empty")) == ()
+
+
+def test_what_there_was_no_time_to_try_proves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pivgate.gate.probe.load_credentials", lambda _: {})
+    monkeypatch.setattr("pivgate.gate.probe._PATIENCE", 0.0)
+    monkeypatch.setattr("pivgate.gate.probe._PATIENCE_EACH", 0.0)
+
+    results = probe({}, [GatedSite("a.test", 443, ("admins",), (":443",))], tmp_path)
+
+    assert {(result.outcome, result.detail) for result in results} == {
+        (Outcome.UNREACHABLE, "there was no time left to try")
+    }

@@ -2,6 +2,7 @@
 """The record of what was proved last."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,12 @@ def test_it_is_kept_for_the_same_process_only(home: Home) -> None:
 )
 def test_a_damaged_record_is_none(home: Home, content: str) -> None:
     (home.run / PROVEN).write_text(content, encoding="latin-1")
+
+    assert recall(home, 77) is None
+
+
+def test_a_record_without_a_configuration_is_none(home: Home) -> None:
+    record(home, replace(KEPT, config=[]))  # type: ignore[arg-type]
 
     assert recall(home, 77) is None
 
