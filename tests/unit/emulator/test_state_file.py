@@ -2,6 +2,7 @@
 """A key in a file: what is kept, who may read it, and what is refused."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,8 +143,13 @@ class TestRefused:
             state_file.load(link)
 
     def test_directories(self, tmp_path: Path) -> None:
-        with pytest.raises((StateFileError, OSError), match="directory|not a file"):
+        with pytest.raises(IsADirectoryError):
             state_file.load(tmp_path)
+
+    def test_pipes(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe", 0o600)
+        with pytest.raises(StateFileError, match="is not a file"):
+            state_file.load(tmp_path / "pipe")
 
     def test_missing(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):

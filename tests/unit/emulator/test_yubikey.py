@@ -14,31 +14,8 @@ SERIAL = 15890263
 SELECT_PIV = bytes.fromhex("00A4040005A000000308")
 SELECT_MANAGEMENT = bytes.fromhex("00A4040008A000000527471117")
 
-_INSTRUCTIONS = st.sampled_from(
-    (
-        0x16,
-        0x1C,
-        0x1D,
-        0x20,
-        0x24,
-        0x2C,
-        0x87,
-        0xA4,
-        0xC0,
-        0xCB,
-        0xDB,
-        0xF6,
-        0xF7,
-        0xF8,
-        0xFA,
-        0xFB,
-        0xFD,
-        0xFF,
-    )
-)
-_PARAMETERS = st.sampled_from(
-    (0x00, 0x01, 0x3F, 0x80, 0x81, 0x9A, 0x9B, 0xF9, 0xFF, 0x11, 0x03, 0x0A)
-) | st.integers(0, 255)
+_INSTRUCTIONS = st.sampled_from(tuple(bytes.fromhex("161C1D20242C87A4C0CBDBF6F7F8FAFBFDFF")))
+_PARAMETERS = st.sampled_from(tuple(bytes.fromhex("00013F80819A9BF9FF11030A"))) | st.integers(0, 255)
 _DATA = st.binary(max_size=40) | st.sampled_from(
     tuple(
         bytes.fromhex(text)
