@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a route or a TLS policy concerns a host: yes, no, or only the request can tell."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import Enum
 
 from pivgate.gate.audit_node import Node
@@ -35,24 +35,58 @@ def policy_match(policy: Node, name: str) -> Match:
     results = []
     for matcher in policy["match"].members():
         if matcher == "sni":
-            names = policy["match"]["sni"].texts()
-            results.append(_any(_pattern(entry, name, _covers_server_name) for entry in names))
+            results.append(_server_names(policy["match"]["sni"].texts(), name))
         else:
             results.append(Match.MAYBE)
     return _all(results)
 
 
-def names_host(route: Node, host: str) -> bool:
-    """Say whether a route has a host matcher, and that matcher takes the host."""
-    return any(
-        "host" in entry.members() and _matcher_set(entry, host) is not Match.NO
-        for entry in route["match"].items()
-    )
-
-
 def hosts_of(route: Node) -> list[str]:
     """Return the host patterns of a route."""
     return [name.lower() for entry in route["match"].items() for name in entry["host"].texts()]
+
+
+class RoutesByHost:
+    """A list of routes, of which those for one host are found without trying all.
+
+    A gate may have a thousand sites, each of which is audited against the routes of all others.
+    """
+
+    def __init__(self, routes: list[Node]) -> None:
+        self._routes = routes
+        self._plain: dict[str, list[int]] = {}
+        self._other: list[int] = []
+        for index, route in enumerate(routes):
+            names = _plain_names(route)
+            if names is None:
+                self._other.append(index)
+            for name in names or ():
+                self._plain.setdefault(name, []).append(index)
+
+    def concerning(self, host: str) -> list[Node]:
+        """Return the routes that may take requests for a host, in their order."""
+        found = sorted({*self._other, *self._plain.get(host, ())})
+        return [self._routes[index] for index in found]
+
+    def naming(self, host: str) -> list[Node]:
+        """Return the routes with a host matcher that takes the host."""
+        return [
+            route
+            for route in self.concerning(host)
+            if any(
+                "host" in entry.members() and _matcher_set(entry, host) is not Match.NO
+                for entry in route["match"].items()
+            )
+        ]
+
+
+def _plain_names(route: Node) -> list[str] | None:
+    """Return a route's hosts when nothing else can match it: no wildcard, no placeholder, no other way in."""
+    sets = route["match"].items()
+    names = [entry["host"].texts() for entry in sets]
+    if not sets or not all(names) or any(set("*{") & set(name) for entry in names for name in entry):
+        return None
+    return [name.lower() for entry in names for name in entry]
 
 
 def _matcher_set(matchers: Node, host: str) -> Match:
@@ -61,16 +95,16 @@ def _matcher_set(matchers: Node, host: str) -> Match:
 
 def _matcher(value: Node, name: str, host: str) -> Match:
     if name == "host":
-        return _any(_pattern(entry, host, _covers_host) for entry in value.texts())
+        return _any(_host_name(entry, host) for entry in value.texts())
     if name == "not":
         return _inverse(_any(_matcher_set(entry, host) for entry in value.items()))
     return Match.MAYBE
 
 
-def _pattern(pattern: str, name: str, covers: Callable[[str, str], bool]) -> Match:
+def _host_name(pattern: str, host: str) -> Match:
     if "{" in pattern:
         return Match.MAYBE
-    return Match.YES if covers(pattern.lower(), name) else Match.NO
+    return Match.YES if _covers_host(pattern.lower(), host) else Match.NO
 
 
 def _covers_host(pattern: str, host: str) -> bool:
@@ -81,11 +115,13 @@ def _covers_host(pattern: str, host: str) -> bool:
     )
 
 
-def _covers_server_name(pattern: str, name: str) -> bool:
+def _server_names(patterns: list[str], name: str) -> Match:
     # certmagic, MatchWildcard: asterisks replace labels from the left only.
     labels = name.split(".")
-    spellings = [name] + [".".join(["*"] * count + labels[count:]) for count in range(1, len(labels) + 1)]
-    return pattern in spellings
+    spellings = {".".join(["*"] * count + labels[count:]) for count in range(len(labels) + 1)}
+    if not spellings.isdisjoint(pattern.lower() for pattern in patterns):
+        return Match.YES
+    return Match.MAYBE if any("{" in pattern for pattern in patterns) else Match.NO
 
 
 def _any(results: Iterable[Match]) -> Match:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Caddy's JSON, read with a path in hand, so that a finding can say where."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,20 +49,30 @@ class Node:
 
     def texts(self) -> list[str]:
         """Return a list of texts; none when it is absent."""
+        if isinstance(self.value, list) and all(isinstance(entry, str) for entry in self.value):
+            return self.value
         return [entry.text() for entry in self.items()]
 
-    def walk(self) -> "Iterator[Node]":
-        """Yield this value and every value within it."""
-        yield self
-        if isinstance(self.value, dict):
-            for child in self.children():
-                yield from child.walk()
-        elif isinstance(self.value, list):
-            for entry in self.items():
-                yield from entry.walk()
+    def members_named(self, key: str) -> "list[Node]":
+        """Return every object within this value that is somewhere the member of that name."""
+        found: list[Node] = []
+        _collect(self.value, self.path, key, found)
+        return found
 
     def _misshapen(self, wanted: str) -> GateError:
         return GateError(
             f"The configuration has {type(self.value).__name__} at {self.path}, where Caddy has {wanted}",
             "Adapt the Caddyfile with the Caddy that runs the gate; nothing was loaded.",
         )
+
+
+def _collect(value: Any, path: str, key: str, found: list[Node]) -> None:
+    if isinstance(value, dict):
+        for name, member in value.items():
+            if name == key and isinstance(member, dict):
+                found.append(Node(member, f"{path}.{name}"))
+            if isinstance(member, (dict, list)):
+                _collect(member, f"{path}.{name}", key, found)
+    elif isinstance(value, list):
+        for index, entry in enumerate(value):
+            _collect(entry, f"{path}[{index}]", key, found)

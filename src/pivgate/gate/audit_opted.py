@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which hosts opted in, and which lookups in the access tree are not made in the one sure way."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,36 +16,38 @@ _HARMLESS: Final = frozenset(
 _LOWEST_WITHOUT_CONTENT: Final = 300
 
 
-def opted_in(server: Node, authority_pem: Path, access: Path) -> list[str]:
-    """List the host patterns that are looked up in the access tree, or asked for our certificates."""
+@dataclass(frozen=True)
+class OptedIn:
+    """What a server says about being gated.
+
+    Attributes:
+        patterns: Host patterns that are looked up in the access tree, or asked for our certificates.
+        findings: Lookups that could admit who is not listed, and gated routes without a host's name.
+    """
+
+    patterns: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def opted_in(server: Node, authority_pem: Path, access: Path) -> OptedIn:
+    """Find out which hosts of a server are meant to be gated."""
     patterns: list[str] = []
+    findings: list[Finding] = []
+    named: set[str] = set()
     for route in server["routes"].items():
-        if _lookups(route, access):
-            patterns += hosts_of(route)
-    named = {name for route in server["routes"].items() for name in hosts_of(route)}
+        hosts = hosts_of(route)
+        named.update(hosts)
+        lookups = _lookups(route, access)
+        findings += [_crooked(lookup) for lookup in lookups if not entry_group(lookup.value, access)]
+        if lookups:
+            patterns += hosts
+        if lookups and not hosts:
+            findings.append(_nameless(route))
     for policy in server["tls_connection_policies"].items():
         if str(authority_pem) in str(policy["client_authentication"].value):
             names = [name.lower() for name in policy["match"]["sni"].texts()]
             patterns += [name for name in names if name in named]
-    return list(dict.fromkeys(patterns))
-
-
-def lookup_findings(server: Node, access: Path) -> list[Finding]:
-    """Find lookups that could admit who is not listed, and gated routes without a host's name."""
-    findings = []
-    for route in server["routes"].items():
-        lookups = _lookups(route, access)
-        findings += [_crooked(lookup) for lookup in lookups if not entry_group(lookup.value, access)]
-        if lookups and not hosts_of(route):
-            findings.append(
-                Finding(
-                    "A gated site has no host's name",
-                    route.path,
-                    "pivgate cannot knock at it, so nothing proves that it is shut.",
-                    "Give the site a name as its address.",
-                )
-            )
-    return findings
+    return OptedIn(tuple(dict.fromkeys(patterns)), tuple(findings))
 
 
 def first_content(route: Node) -> Node | None:
@@ -66,17 +69,21 @@ def first_content(route: Node) -> Node | None:
 
 def _lookups(route: Node, access: Path) -> list[Node]:
     """Return the ``file`` matchers of a route that look for a certificate, or look into the access tree."""
-    found = [
-        node["file"]
-        for node in route.walk()
-        if isinstance(node.value, dict) and isinstance(node.value.get("file"), dict)
-    ]
     return [
         lookup
-        for lookup in found
+        for lookup in route.members_named("file")
         if lookup["root"].text().startswith(str(access))
         or any("tls.client" in text for text in lookup["try_files"].texts())
     ]
+
+
+def _nameless(route: Node) -> Finding:
+    return Finding(
+        "A gated site has no host's name",
+        route.path,
+        "pivgate cannot knock at it, so nothing proves that it is shut.",
+        "Give the site a name as its address.",
+    )
 
 
 def _crooked(lookup: Node) -> Finding:

@@ -13,9 +13,9 @@ from typing import Any, Final
 from pivgate.gate.addresses import Tcp, parse_listen
 from pivgate.gate.audit_admin import admin_findings
 from pivgate.gate.audit_finding import AuditError, Finding
-from pivgate.gate.audit_match import names_host, representative
+from pivgate.gate.audit_match import RoutesByHost, representative
 from pivgate.gate.audit_node import Node
-from pivgate.gate.audit_opted import first_content, lookup_findings, opted_in
+from pivgate.gate.audit_opted import first_content, opted_in
 from pivgate.gate.audit_routes import Walk, error_findings
 from pivgate.gate.audit_server import policy_findings, server_findings
 from pivgate.gate.audit_verdict import is_verdict_server, verdict_findings
@@ -67,19 +67,18 @@ def audit(config: dict[str, Any], expected: AuditInput) -> list[GatedSite]:
     servers = http["servers"].children()
     findings = admin_findings(root, expected.admin_socket)
     findings += verdict_findings(servers, expected.verdict_socket, expected.access)
+    gated = [server for server in servers if not is_verdict_server(server, expected.verdict_socket)]
+    audited = [_Server(server, expected) for server in gated]
     sites: list[GatedSite] = []
-    for server in servers:
-        if is_verdict_server(server, expected.verdict_socket):
-            continue
-        patterns = opted_in(server, expected.authority_pem, expected.access)
-        findings += lookup_findings(server, expected.access)
-        findings += server_findings(server, http_port) if patterns else []
-        for pattern in patterns:
-            groups, holes = _audit_host(server, representative(pattern), expected)
+    for server in audited:
+        findings += server.opted_in.findings
+        findings += server_findings(server.node, http_port) if server.opted_in.patterns else []
+        for pattern in server.opted_in.patterns:
+            groups, holes = server.audit_host(representative(pattern))
             findings += holes
-            findings += _served_elsewhere(pattern, server, servers, expected)
+            findings += [hole for other in audited for hole in other.serving_openly(pattern)]
             sites += [
-                GatedSite(pattern, port, groups, listen) for port, listen in _listeners(server, findings)
+                GatedSite(pattern, port, groups, listen) for port, listen in _listeners(server.node, findings)
             ]
     findings += _not_gated(sites, expected.opted_in)
     if findings:
@@ -87,13 +86,41 @@ def audit(config: dict[str, Any], expected: AuditInput) -> list[GatedSite]:
     return sites
 
 
-def _audit_host(server: Node, host: str, expected: AuditInput) -> tuple[tuple[str, ...], list[Finding]]:
-    walk = Walk(host, expected.access, server["named_routes"])
-    walk.server(server["routes"].items(), server["routes"].path)
-    findings = walk.findings
-    findings += policy_findings(server, host, expected.authority_pem)
-    findings += error_findings(server["errors"]["routes"].items(), host)
-    return tuple(walk.groups), findings
+class _Server:
+    """One server, with its routes in the order in which hosts are audited against them."""
+
+    def __init__(self, node: Node, expected: AuditInput) -> None:
+        self.node = node
+        self.expected = expected
+        self.opted_in = opted_in(node, expected.authority_pem, expected.access)
+        self._routes = RoutesByHost(node["routes"].items())
+        self._errors = RoutesByHost(node["errors"]["routes"].items())
+
+    def audit_host(self, host: str) -> tuple[tuple[str, ...], list[Finding]]:
+        """Audit one of its hosts; return the groups that are asked for, and what was found."""
+        walk = Walk(host, self.expected.access, self.node["named_routes"])
+        walk.server(self._routes.concerning(host), self.node["routes"].path)
+        findings = walk.findings
+        findings += policy_findings(self.node, host, self.expected.authority_pem)
+        findings += error_findings(self._errors.concerning(host), host)
+        return tuple(walk.groups), findings
+
+    def serving_openly(self, pattern: str) -> list[Finding]:
+        """Find where it names a host that another server gates, and gives content for it without the gate."""
+        if pattern in self.opted_in.patterns:
+            return []
+        culprits = [first_content(route) for route in self._routes.naming(representative(pattern))]
+        return [
+            Finding(
+                f"{pattern} is gated, but {', '.join(self.node['listen'].texts())} serves it "
+                "without the gate",
+                culprit.path,
+                "Whoever asks there needs no key.",
+                f"Gate that site too, or let it only redirect: `redir https://{pattern}{{uri}}`.",
+            )
+            for culprit in culprits
+            if culprit is not None
+        ]
 
 
 def _listeners(server: Node, findings: list[Finding]) -> list[tuple[int, tuple[str, ...]]]:
@@ -113,28 +140,6 @@ def _listeners(server: Node, findings: list[Finding]) -> list[tuple[int, tuple[s
                     )
                 )
     return [(port, tuple(texts)) for port, texts in listen.items()]
-
-
-def _served_elsewhere(pattern: str, server: Node, servers: list[Node], expected: AuditInput) -> list[Finding]:
-    """Find other servers that name a gated host too, and give content for it without the gate."""
-    host = representative(pattern)
-    findings = []
-    for other in servers:
-        if other.path == server.path or pattern in opted_in(other, expected.authority_pem, expected.access):
-            continue
-        for route in other["routes"].items():
-            culprit = first_content(route) if names_host(route, host) else None
-            if culprit is not None:
-                findings.append(
-                    Finding(
-                        f"{pattern} is gated, but {', '.join(other['listen'].texts())} serves it "
-                        "without the gate",
-                        culprit.path,
-                        "Whoever asks there needs no key.",
-                        f"Gate that site too, or let it only redirect: `redir https://{pattern}{{uri}}`.",
-                    )
-                )
-    return findings
 
 
 def _not_gated(sites: list[GatedSite], wanted: frozenset[str]) -> list[Finding]:

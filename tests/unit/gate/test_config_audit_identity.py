@@ -19,6 +19,19 @@ def drop_deletion(config: Config, name: str) -> None:
     config.headers.remove({"handler": "headers", "request": {"delete": [name]}})
 
 
+def for_some(routes: list[Any], index: int) -> None:
+    """Run a route only for requests of some paths."""
+    inner = routes[index]
+    routes[index] = route({"handler": "subroute", "routes": [inner]}, match=[{"path": ["/x"]}])
+
+
+def checked_elsewhere(config: Config) -> None:
+    """Match on the address, and set the header for those who did not match as well."""
+    setting = config.gate[4].pop("handle")
+    config.gate[4]["handle"] = [{"handler": "encode"}]
+    config.gate.insert(5, route(*setting))
+
+
 BEFORE = "can answer a request for app.example.com before"
 WITHOUT = "is reached for app.example.com without"
 FORGED = "is given another value"
@@ -52,6 +65,15 @@ HOLES: dict[str, tuple[Change, str]] = {
         ),
         f"{WITHOUT} the check of the certificate's subject",
     ),
+    "connection checked for some": (
+        lambda c: for_some(c.gate, 0),
+        f"{WITHOUT} the check of the Connection header",
+    ),
+    "subject checked for some": (
+        lambda c: for_some(c.gate, 2),
+        f"{WITHOUT} the check of the certificate's subject",
+    ),
+    "address checked for others": (lambda c: checked_elsewhere(c), FORGED),
     "headers not deleted": (
         lambda c: drop_deletion(c, "X-Client-*"),
         "deletion of the client's own x-client-*",
