@@ -23,6 +23,7 @@ from pivgate.settings import Home
 PASSPHRASE = "correct horse battery staple"
 PIN = "246813"
 PUK = "97531246"
+ALICE = 31000001
 PROGRAM = Path(__file__).with_name("emulated_pivgate.py")
 
 
@@ -139,3 +140,28 @@ def machine() -> Iterator[Machine]:
 
             stop(there.home)
         shutil.rmtree(root)
+
+
+@pytest.fixture
+def founded(machine: Machine) -> Machine:
+    """A machine with a home, and alice in its registry."""
+    machine.init()
+    machine.good("user", "add", "alice")
+    return machine
+
+
+@pytest.fixture
+def provisioned(founded: Machine) -> Machine:
+    """The same with alice's key, plugged in."""
+    founded.plug_in(ALICE)
+    assert founded.provision("alice", "--algorithm", "p256").status == 0
+    return founded
+
+
+def refused(result: Result, status: int, *words: str) -> None:
+    """Accept a refusal that says what happened and what to do, with the documented exit status."""
+    assert result.status == status, result
+    assert result.err.startswith("Error: "), result.err
+    assert "What to do: " in result.err
+    for word in words:
+        assert word in result.err
