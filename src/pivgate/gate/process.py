@@ -54,10 +54,12 @@ def running(home: Home) -> Running | None:
     listens. A process counts only if its command line is that of the Caddy of this very home, so a number
     that the system has given to another process in the meantime is never taken for it.
     """
-    for pid in (_pid_in(home.caddy_pid), listener(home.admin_socket)):
-        if pid is not None and (program := _program(pid, home)):
-            return Running(pid, program)
-    return None
+    return _known(_pid_in(home.caddy_pid), home) or _known(listener(home.admin_socket), home)
+
+
+def _known(pid: int | None, home: Home) -> Running | None:
+    program = None if pid is None else _program(pid, home)
+    return Running(pid, program) if pid is not None and program else None
 
 
 def start(caddy: Caddy, home: Home) -> Running:

@@ -4,6 +4,7 @@
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.interop.gate.pki import Authority, Client
-from tests.interop.gate.standing_gate import free_ports
+from tests.interop.gate.standing_gate import StandingGate, free_ports
 
 from pivgate.gate import process
 from pivgate.gate.apply import up
@@ -55,6 +56,21 @@ class Place:
         entry = self.home.access / group / client.fingerprint
         entry.parent.mkdir(parents=True, exist_ok=True)
         entry.touch()
+
+    def running(self) -> process.Running:
+        """Return the Caddy that must be running."""
+        found = process.running(self.home)
+        assert found is not None
+        return found
+
+    def ask(self, client: Client, host: str) -> str:
+        """Ask for ``host.test``; return status and body. A failing load may cost a connection."""
+        gate = StandingGate(self.home.root, self.home.authority_certificate, port=self.port)
+        reply = gate.ask(client.context(), f"{host}.test")
+        deadline = time.monotonic() + 5
+        while reply.status == 0 and time.monotonic() < deadline:
+            reply = gate.ask(client.context(), f"{host}.test")
+        return f"{reply.status} {reply.body}".strip()
 
     def is_listening(self, port: int) -> bool:
         """Say whether anybody listens on a port of the loopback."""
@@ -106,3 +122,11 @@ def running_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with made_place(tmp_path_factory.mktemp("certificates")) as place:
         up(place.home)
         yield place
+
+
+@pytest.fixture
+def alice(place: Place) -> Client:
+    """Somebody who is let in to ``a.test``."""
+    client = place.authority.client("alice")
+    place.admit("admins", client)
+    return client

@@ -38,13 +38,6 @@ def statuses(place: Place, alice: Client, mallory: Client) -> dict[str, int]:
 
 
 @pytest.fixture
-def alice(place: Place) -> Client:
-    client = place.authority.client("alice")
-    place.admit("admins", client)
-    return client
-
-
-@pytest.fixture
 def mallory(place: Place) -> Client:
     return place.authority.client("mallory")
 

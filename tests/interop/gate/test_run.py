@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starting, finding and stopping a real Caddy, and leaving every other process alone."""
 
+import errno
 import os
 import select
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from tests.interop.gate.conftest import Place
 
-from pivgate.errors import GateError
+from pivgate.errors import GateError, StorageError
 from pivgate.gate.admin import AdminApi, LoadRefusedError, at_home
 from pivgate.gate.apply import up
 from pivgate.gate.caddy import Caddy, Version, find_caddy
@@ -175,6 +176,36 @@ def test_a_silent_end_has_its_status_in_the_error(place: Place) -> None:
 def test_a_program_that_cannot_be_run_is_named(place: Place, tmp_path: Path) -> None:
     with pytest.raises(GateError, match=r"Cannot run .*nowhere: No such file"):
         start(Caddy(tmp_path / "nowhere", Version((2, 11, 7))), place.home)
+
+
+def test_a_full_disk_is_a_storage_error_and_nothing_runs(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+
+    with pytest.raises(StorageError, match="No space left"):
+        start(find_caddy(), place.home)
+
+    assert running(place.home) is None
+
+
+@pytest.mark.parametrize("name", ["run", "caddy", "run/caddy.log", "run/admin.sock"])
+def test_a_home_with_something_in_the_way_is_a_storage_error(place: Place, name: str) -> None:
+    path = place.home.root / name
+    path.parent.mkdir(exist_ok=True)
+    if path.suffix:
+        (path / "x").mkdir(parents=True)
+    else:
+        path.touch()
+
+    with pytest.raises(StorageError):
+        start(find_caddy(), place.home)
+
+    assert running(place.home) is None
+    path.rename(path.with_name("aside"))
 
 
 def test_a_log_that_has_grown_large_is_put_aside(place: Place) -> None:
