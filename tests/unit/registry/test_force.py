@@ -5,9 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from pivgate.registry.faults import UnknownError
 from pivgate.registry.records import Revoked
+from pivgate.registry.schema import users
 from pivgate.registry.states import KeyState, RevocationReason
 from pivgate.registry.store import Registry
 
@@ -61,15 +63,23 @@ def test_every_pair_of_groups_and_certificates(registry: Registry, enrol: Enrol)
     for name in ("alice", "bob", "carol"):
         registry.add_user(name, **WHO)
     a1, a2, b1 = enrol(registry, "alice", 1), enrol(registry, "alice", 2), enrol(registry, "bob", 3)
-    for group, users in (("admins", ("alice",)), ("staff", ("alice", "bob", "carol")), ("nobody", ())):
+    for group, names in (("admins", ("alice",)), ("staff", ("alice", "bob", "carol")), ("nobody", ())):
         registry.add_group(group, **WHO)
-        for user in users:
+        for user in names:
             registry.add_member(group, user, **WHO)
     assert registry.access(NOW) == {
         *(("everyone", each) for each in (a1, a2, b1)),
         *(("staff", each) for each in (a1, a2, b1)),
         *(("admins", each) for each in (a1, a2)),
     }
+
+
+def test_a_removed_user_has_nothing_even_if_their_key_were_active(registry: Registry, alice: str) -> None:
+    assert registry.access(NOW)
+    with registry.writing("root", NOW) as change:
+        change.connection.execute(update(users).values(removed_at=NOW))
+    assert registry.key(7).state is KeyState.ACTIVE
+    assert registry.access(NOW) == frozenset()
 
 
 def test_the_pairs_of_one_user(registry: Registry, enrol: Enrol) -> None:
@@ -111,6 +121,23 @@ def test_a_key_out_of_use_is_on_hold(registry: Registry, alice: str, state: KeyS
     if state is not KeyState.DAMAGED:
         registry.set_key_state(7, KeyState.ACTIVE, actor="root", now=later)
         assert registry.revoked(later) == ()
+
+
+def test_each_certificate_of_a_key_out_of_use_is_listed_once(
+    registry: Registry, enrol: Enrol, make_der: Callable[..., bytes], alice: str
+) -> None:
+    revoked, active = enrol(registry, "alice", 7), enrol(registry, "alice", 7)
+    registry.revoke_certificate(revoked, RevocationReason.KEY_COMPROMISE, **WHO)
+    registry.record_certificate(make_der(), 7, "client", **WHO)
+    registry.set_key_state(7, KeyState.LOST, **WHO)
+    listed = sorted((line.serial_number, str(line.reason)) for line in registry.revoked(NOW))
+    assert listed == sorted(
+        [
+            (number(registry, alice), "superseded"),
+            (number(registry, revoked), "keyCompromise"),
+            (number(registry, active), "certificateHold"),
+        ]
+    )
 
 
 def test_a_line_stays_for_a_list_after_the_end(registry: Registry, alice: str) -> None:
