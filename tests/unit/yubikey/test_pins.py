@@ -9,7 +9,16 @@ from yubikit.piv import PivSession
 
 from pivgate.emulator.piv.references import Secret
 from pivgate.errors import InputError, SecretError
-from pivgate.yubikey.pins import check_new_pin, check_new_puk, check_tries, reset_pin, verify_pin, wrong
+from pivgate.yubikey.pins import (
+    change_pin,
+    change_puk,
+    check_new_pin,
+    check_new_puk,
+    check_tries,
+    reset_pin,
+    verify_pin,
+    wrong,
+)
 
 NEW_PIN = "neu+2026"
 
@@ -135,3 +144,37 @@ def test_any_text_is_judged(pin):
     else:
         with pytest.raises(InputError):
             check_new_pin(pin)
+
+
+@pytest.fixture
+def strict_bench(make_bench, monkeypatch):
+    """A key that finds every new PIN and PUK too simple, as one with PIN complexity switched on may."""
+    monkeypatch.setattr("pivgate.emulator.piv.pins._SHORTEST", 9)
+    return make_bench("5.7.4")
+
+
+def test_a_pin_that_the_key_finds_too_simple(strict_bench):
+    with pytest.raises(SecretError, match="does not take this PIN: it is too simple") as caught:
+        reset_pin(strict_bench.device, "12345678", NEW_PIN)
+    assert "consecutive" in caught.value.hint
+    with strict_bench.session() as connection, pytest.raises(SecretError, match="take this PIN"):
+        change_pin(PivSession(connection), "123456", NEW_PIN)
+
+
+def test_a_puk_that_the_key_finds_too_simple(strict_bench):
+    with pytest.raises(SecretError, match="does not take this PUK"):
+        strict_bench.provision()
+    assert strict_bench.tries() == (3, 3)
+
+
+@pytest.mark.parametrize(("change", "name"), [(change_pin, "PIN"), (change_puk, "PUK")])
+def test_a_change_with_the_wrong_old_value(bench, change, name):
+    with bench.session() as connection, pytest.raises(SecretError, match=f"Wrong {name}; 2 tries"):
+        change(PivSession(connection), "00000000", NEW_PIN)
+
+
+@pytest.mark.parametrize(("change", "name"), [(change_pin, "PIN"), (change_puk, "PUK")])
+def test_a_change_of_something_blocked(bench, change, name):
+    fail(bench, 3, wrong_pin if name == "PIN" else wrong_puk)
+    with bench.session() as connection, pytest.raises(SecretError, match="blocked"):
+        change(PivSession(connection), "00000000", NEW_PIN)
