@@ -14,11 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from yubikit.piv import SLOT
 
+from pivgate.emulator.connection import EmulatedDevice
 from pivgate.emulator.firmware import FIRMWARE
-from pivgate.emulator.state_file import save
+from pivgate.emulator.state_file import load, save
 from pivgate.emulator.yubikey import EmulatedYubiKey
 from pivgate.settings import Home
+from pivgate.yubikey.session import open_piv
+from pivgate.yubikey.sign import SlotSigner
+from pivgate.yubikey.tls_client import HttpsConnection, Login
 
 PASSPHRASE = "correct horse battery staple"
 PIN = "246813"
@@ -118,6 +124,32 @@ class Machine:
             *arguments,
             environment=environment,
         )
+
+    def login(self, serial: int) -> Login:
+        """Return what it takes to log in with a key that is plugged in; the key signs."""
+        yubikey = load(self.port / f"{serial}.json")
+        with EmulatedDevice(yubikey).open() as connection:
+            certificate = open_piv(connection).get_certificate(SLOT.AUTHENTICATION)
+        return Login(certificate, KeySigner(EmulatedDevice(yubikey), certificate.public_key()))
+
+    def visit(self, site: str, login: Login | None = None) -> HttpsConnection:
+        """Return a connection to a site of the gate, not opened yet."""
+        root = self.home.caddy_storage / "caddy" / "pki" / "authorities" / "local" / "root.crt"
+        trust = [x509.load_pem_x509_certificate(root.read_bytes())]
+        return HttpsConnection(("127.0.0.1", self.https_port), site, trust, login)
+
+
+@dataclass(frozen=True)
+class KeySigner:
+    """Signs on an emulated key, with its PIN."""
+
+    device: EmulatedDevice
+    public_key: Any
+
+    def sign(self, message: bytes, hash_algorithm: Any, rsa_padding: Any) -> bytes:
+        with self.device.open() as connection:
+            signer = SlotSigner(open_piv(connection), self.public_key, ask_pin=lambda _tries: PIN)
+            return signer.sign(message, hash_algorithm, rsa_padding)
 
 
 def free_port() -> int:

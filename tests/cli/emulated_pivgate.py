@@ -15,11 +15,13 @@ from pivgate.cli import workplace
 from pivgate.cli.main import main
 from pivgate.emulator.connection import EmulatedDevice, Moment
 from pivgate.emulator.state_file import keep, load
+from pivgate.enrolment import access
 from pivgate.yubikey import find
 
 KILL_AT_APDU = "KILL_AT_APDU"
 PULL_AT_APDU = "PULL_AT_APDU"
 DAYS_FROM_NOW = "DAYS_FROM_NOW"
+STUBBORN_TREE = "STUBBORN_TREE"
 
 
 def plugged_in(folder: Path) -> list[EmulatedDevice]:
@@ -54,8 +56,16 @@ def turn_the_clock() -> None:
     workplace.now = lambda: datetime.now(UTC) + days
 
 
+def keep_the_tree() -> None:
+    """Let withdrawals be without effect, as on a disk that lies, when the environment says so."""
+    if os.environ.get(STUBBORN_TREE):
+        access.withdraw = lambda _tree, fingerprints: len(list(fingerprints))
+        access.synchronise = lambda _tree, _wanted: access.Changes(frozenset(), frozenset())
+
+
 if __name__ == "__main__":
     turn_the_clock()
+    keep_the_tree()
     there = plugged_in(Path(sys.argv[1]))
     for each in there:
         count_down(each)

@@ -9,7 +9,6 @@ import pytest
 
 from tests.cli.conftest import Machine, refused
 
-
 CONTROL, LONG, RTL = "al\nice", "a" * 300, "al\u202eice"
 
 

@@ -26,6 +26,7 @@ def up() -> None:
     """
     from pivgate.enrolment.access import bring_tree_to_registry
     from pivgate.gate.apply import up as bring_up
+    from pivgate.gate.knock import Outcome
 
     with changing() as (home, registry):
         changes = bring_tree_to_registry(home, registry, now())
@@ -37,6 +38,9 @@ def up() -> None:
         click.echo(f"Access tree mended: {len(changes.added)} added, {len(changes.removed)} removed.")
     for warning in applied.warnings:
         click.echo(f"Caddy remarks: {warning}", err=True)
+    waiting = sorted({result.site for result in applied.probes if result.outcome is Outcome.NOT_READY})
+    if waiting:
+        click.echo(f"No server certificate yet, so nobody is served there: {', '.join(waiting)}.", err=True)
     click.echo(
         f"The gate is up, process {applied.pid}: {len(applied.sites)} sites; "
         f"{len(applied.probes)} attempts to get in, all refused."
