@@ -83,16 +83,7 @@ def in_namespace(machine: Machine, preparation: str, *arguments: str) -> Result:
     command = [sys.executable, str(PROGRAM), str(machine.port), "--home", str(machine.home.root), *arguments]
     script = f'{preparation} && exec "$@"'
     done = subprocess.run(
-        [
-            "unshare",
-            "--mount",
-            *(["--map-root-user"] if os.geteuid() else []),
-            "sh",
-            "-c",
-            script,
-            "sh",
-            *command,
-        ],
+        [*(["sudo", "-n"] if os.geteuid() else []), "unshare", "--mount", "sh", "-c", script, "sh", *command],
         capture_output=True,
         text=True,
         check=False,
