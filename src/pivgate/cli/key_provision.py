@@ -109,10 +109,13 @@ def provision_key(
 def reset_pin(serial: int | None, use_last_try: bool, puk_file: Path | None, pin_file: Path | None) -> None:
     """Set a new PIN with the PUK: for a forgotten or blocked PIN."""
     from pivgate.yubikey import find, pins
+    from pivgate.yubikey.report import read_report
 
     device = find.select(find.pcsc_devices(), serial)
     click.echo(f"YubiKey {device.serial}: {device.description}")
-    puk = PUK.ask(puk_file)
+    piv = read_report(device).piv
+    tries = piv.puk_tries if piv else None
+    puk = PUK.ask(puk_file, advice=f"PUK of the YubiKey; tries left: {'unknown' if tries is None else tries}.")
     new_pin = PIN.ask(pin_file, new=True, advice="Choose a PIN of 6 to 8 characters.")
     pins.reset_pin(device, puk, new_pin, use_last_try=use_last_try)
     click.echo("The new PIN is set.")
