@@ -8,13 +8,13 @@ events in the same transaction as the changes; after the commit, and still under
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 from urllib.parse import quote
 
 from sqlalchemy import Connection, create_engine, insert, select
@@ -25,7 +25,7 @@ from pivgate.files import PRIVATE_FILE, exclusive_lock, storage_error, sync_dire
 from pivgate.registry.audit import START, AuditError, Head, next_event
 from pivgate.registry.faults import KnownError, sqlite_faults
 from pivgate.registry.head import read_head, write_head
-from pivgate.registry.migrations import check_version, migrate
+from pivgate.registry.migrations import MIGRATIONS, Migration, check_version, migrate
 from pivgate.registry.records import DetailValue
 from pivgate.registry.schema import events
 
@@ -65,7 +65,13 @@ class Transaction:
 
 
 class Database:
-    """An open registry file. Close it, or use it as a context manager."""
+    """An open registry file. Close it, or use it as a context manager.
+
+    Attributes:
+        migrations: The steps to the tables that this class works with.
+    """
+
+    migrations: ClassVar[Sequence[Migration]] = MIGRATIONS
 
     def __init__(self, path: Path, audit_head_path: Path, connection: Connection, patience: float) -> None:
         self.path = path
@@ -90,7 +96,7 @@ class Database:
             if path.exists():
                 raise KnownError(f"There is a registry already: {path}", "Nothing was changed.")
             _refuse_orphan(audit_head_path)
-            _create_file(path, audit_head_path)
+            _create_file(path, audit_head_path, cls.migrations)
         return cls.open(path, audit_head_path, patience=patience)
 
     @classmethod
@@ -114,9 +120,9 @@ class Database:
         with sqlite_faults(path):
             connection = _connect(path, patience)
             try:
-                if not check_version(connection, path):
+                if not check_version(connection, path, cls.migrations):
                     with exclusive_lock(_lock_path(audit_head_path), patience):
-                        migrate(connection, path)
+                        migrate(connection, path, cls.migrations)
             except BaseException:
                 connection.close()
                 raise
@@ -214,7 +220,7 @@ def _connect(path: Path, patience: float) -> Connection:
     return connection
 
 
-def _create_file(path: Path, audit_head_path: Path) -> None:
+def _create_file(path: Path, audit_head_path: Path, migrations: Sequence[Migration]) -> None:
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
@@ -225,7 +231,7 @@ def _create_file(path: Path, audit_head_path: Path) -> None:
         with sqlite_faults(path):
             connection = _connect(temporary, PATIENCE)
             try:
-                migrate(connection, path)
+                migrate(connection, path, migrations)
             finally:
                 connection.close()
         write_head(audit_head_path, START)

@@ -206,6 +206,16 @@ def test_another_program_is_waited_for_and_then_named(home: Path) -> None:
         assert registry.add_user("alice", **WHO).name == "alice"
 
 
+def test_a_change_holds_off_other_programs_from_its_beginning(home: Path) -> None:
+    with (
+        reopen(home) as registry,
+        closing(sqlite3.connect(home / "registry.sqlite", timeout=0)) as other,
+        registry.writing("root", NOW),
+        pytest.raises(sqlite3.OperationalError, match="locked"),
+    ):
+        other.execute("BEGIN IMMEDIATE")
+
+
 def test_readers_see_one_moment_while_others_write(home: Path) -> None:
     with reopen(home) as reader, reopen(home) as writer, reader.reading() as connection:
         count = "SELECT count(*) FROM users"

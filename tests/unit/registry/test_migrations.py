@@ -108,6 +108,26 @@ def test_opening_reads_the_version_only(connection: Connection, path: Path) -> N
     assert check_version(connection, path, (FIRST, SECOND)) is False
 
 
+class Newer(Registry):
+    """The program after the next change of the tables."""
+
+    migrations = (*MIGRATIONS, Migration(len(MIGRATIONS) + 1, "more", ("CREATE TABLE more (x)",)))
+
+
+def test_opening_an_older_registry_brings_it_forward(tmp_path: Path) -> None:
+    with Registry.create(tmp_path / "registry.sqlite", tmp_path / "audit.head") as registry:
+        registry.add_user("alice", actor="root", now=NOW)
+    with Newer.open(tmp_path / "registry.sqlite", tmp_path / "audit.head") as newer:
+        assert [user.name for user in newer.users()] == ["alice"]
+        newer.verify_audit()
+    version, names = content(tmp_path / "registry.sqlite")
+    assert (version, "more" in names) == (len(MIGRATIONS) + 1, True)
+    with pytest.raises(StorageError, match="knows versions up to"):
+        Registry.open(tmp_path / "registry.sqlite", tmp_path / "audit.head")
+    with Newer.open(tmp_path / "registry.sqlite", tmp_path / "audit.head") as newer:
+        assert newer.user("alice").name == "alice"
+
+
 def test_a_newer_registry_is_refused_and_left_alone(connection: Connection, path: Path) -> None:
     migrate(connection, path, (FIRST, SECOND, THIRD))
     for act in (check_version, migrate):
