@@ -67,7 +67,7 @@ def revoke(which: str, reason: str, yes: bool) -> None:
             withdrawal = revoke_certificates(
                 home, registry, chosen, RevocationReason(reason), actor=actor(), now=now()
             )
-    click.echo(f"Revoked: {'the key and ' if ended else ''}{len(withdrawal.fingerprints)} certificates.")
+    click.echo(f"Revoked: {'the key, and ' if ended else ''}certificates: {len(withdrawal.fingerprints)}.")
     prove_withdrawal(home, withdrawal, started)
 
 

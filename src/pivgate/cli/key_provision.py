@@ -115,7 +115,8 @@ def reset_pin(serial: int | None, use_last_try: bool, puk_file: Path | None, pin
     click.echo(f"YubiKey {device.serial}: {device.description}")
     piv = read_report(device).piv
     tries = piv.puk_tries if piv else None
-    puk = PUK.ask(puk_file, advice=f"PUK of the YubiKey; tries left: {'unknown' if tries is None else tries}.")
+    left = "unknown" if tries is None else str(tries)
+    puk = PUK.ask(puk_file, advice=f"PUK of the YubiKey; tries left: {left}.")
     new_pin = PIN.ask(pin_file, new=True, advice="Choose a PIN of 6 to 8 characters.")
     pins.reset_pin(device, puk, new_pin, use_last_try=use_last_try)
     click.echo("The new PIN is set.")

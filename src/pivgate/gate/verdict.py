@@ -12,8 +12,11 @@ from pathlib import Path
 
 from pivgate.errors import GateError, OpenGateError
 from pivgate.gate.snippet import VERDICT_HOST
-from pivgate.gate.unix_http import exchange
+from pivgate.gate.unix_http import BrokeOffError, Reply, exchange
 from pivgate.settings import Home
+
+# Seconds that Caddy may take to close a server whose configuration was replaced.
+_HANDOVER = 0.1
 
 
 class Verdict(Enum):
@@ -36,7 +39,7 @@ def ask(socket: Path, group: str, fingerprint: str, *, timeout: float = 10.0) ->
         NotRunningError: No gate is running; nothing is served.
         GateError: It does not say.
     """
-    reply = exchange(socket, VERDICT_HOST, "GET", f"/{group}/{fingerprint}", timeout=timeout)
+    reply = _ask(socket, f"/{group}/{fingerprint}", timeout)
     try:
         return Verdict(reply.status)
     except ValueError:
@@ -44,6 +47,15 @@ def ask(socket: Path, group: str, fingerprint: str, *, timeout: float = 10.0) ->
             f"The gate answers {reply.status} when asked for its verdict",
             "Is `import pivgate.caddy` still in the Caddyfile? `pivgate up` applies it again.",
         ) from None
+
+
+def _ask(socket: Path, target: str, timeout: float) -> Reply:
+    """Ask, and once more when the server that took the question was just being replaced by a new one."""
+    try:
+        return exchange(socket, VERDICT_HOST, "GET", target, timeout=timeout)
+    except BrokeOffError:
+        time.sleep(_HANDOVER)
+        return exchange(socket, VERDICT_HOST, "GET", target, timeout=timeout)
 
 
 def await_refusal(home: Home, groups: Iterable[str], fingerprint: str, patience: float = 2.0) -> float:

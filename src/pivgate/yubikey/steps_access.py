@@ -44,7 +44,7 @@ def switch_piv_on(work: Work) -> None:
 
 def is_registered(work: Work) -> str | None:
     """Tell whether it is on record that this key is being provisioned."""
-    return "begun before" if work.resume.started or work.registered else None
+    return "on record" if work.resume.started or work.registered else None
 
 
 def register(work: Work) -> None:

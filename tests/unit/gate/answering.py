@@ -11,12 +11,15 @@ from pathlib import Path
 
 
 @contextmanager
-def answering(answer: bytes, until: bytes = b"\r\n\r\n") -> Iterator[tuple[Path, list[bytes]]]:
+def answering(
+    answer: bytes, until: bytes = b"\r\n\r\n", drops: int = 0
+) -> Iterator[tuple[Path, list[bytes]]]:
     """Yield the socket's path and the list of requests it was sent.
 
     Args:
         answer: What is said to each.
         until: What a request has in it before it is answered.
+        drops: How many of the first requests are read and get no answer.
     """
     # Not under tmp_path: a unix socket's path must stay short.
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
@@ -33,7 +36,8 @@ def answering(answer: bytes, until: bytes = b"\r\n\r\n") -> Iterator[tuple[Path,
                     return
                 with connection:
                     requests.append(_request(connection, until))
-                    connection.sendall(answer)
+                    if len(requests) > drops:
+                        connection.sendall(answer)
 
         thread = threading.Thread(target=serve)
         thread.start()

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.gate.answering import answering, reply
 
 from pivgate.errors import GateError, OpenGateError
-from pivgate.gate.unix_http import NotRunningError
+from pivgate.gate.unix_http import BrokeOffError, NotRunningError
 from pivgate.gate.verdict import Verdict, ask, await_refusal
 from pivgate.settings import Home
 
@@ -60,3 +60,15 @@ def test_an_open_gate_is_an_error_after_the_patience() -> None:
 def test_nobody_there_is_not_running(tmp_path: Path) -> None:
     with pytest.raises(NotRunningError):
         await_refusal(OneSocket(tmp_path / "s"), [], FINGERPRINT)
+
+
+def test_a_server_that_is_being_replaced_is_asked_once_more() -> None:
+    with answering(reply("403 Forbidden"), drops=1) as (socket, requests):
+        assert ask(socket, "admins", FINGERPRINT) is Verdict.REFUSED
+
+    assert len(requests) == 2
+
+
+def test_a_server_that_never_answers_proves_nothing() -> None:
+    with answering(reply("403 Forbidden"), drops=2) as (socket, _), pytest.raises(BrokeOffError):
+        ask(socket, "admins", FINGERPRINT)

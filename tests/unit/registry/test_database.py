@@ -264,6 +264,8 @@ def run(script: str, *arguments: str | Path) -> list[str]:
         check=True,
         capture_output=True,
         text=True,
+        # A child that may not write files cannot write down its coverage, either, and would complain.
+        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")},
     )
     assert ended.stderr == ""
     return ended.stdout.strip().split("|")
