@@ -18,6 +18,8 @@ from pivgate.gate.snippet import (
 
 _CAPTURE: Final = "pivgate_user"
 _USER: Final = "x-client-user"
+# Set, but with Go's escapes still in it: not yet what it has to be.
+_ESCAPED_USER: Final = f"{_USER} escaped"
 _EMAIL: Final = "x-client-email"
 # Go escapes a plus sign in a distinguished name; the header has the name as it is.
 _UNESCAPE: Final = [{"search_regexp": r"\\\+", "replace": "+"}]
@@ -56,7 +58,6 @@ class Passed:
         addressed: Its certificate has an e-mail address that can stand in a header.
         deleted: Patterns of header names that were deleted.
         identity: Identity headers that have our value now, with that value; ours alone.
-        unescaped: The user's name was freed of Go's escapes.
         forged: Identity headers that have another value than ours, or may have.
     """
 
@@ -66,7 +67,6 @@ class Passed:
     addressed: bool = False
     deleted: frozenset[str] = frozenset()
     identity: frozenset[str] = frozenset()
-    unescaped: bool = False
     forged: frozenset[str] = frozenset()
 
     @property
@@ -84,9 +84,7 @@ class Passed:
         if not self.deleted >= _DELETIONS:
             return "the deletion of the client's own " + ", ".join(sorted(_DELETIONS - self.deleted))
         absent = sorted((_REQUIRED.keys() - self.identity) | self.forged)
-        if absent or not self.unescaped:
-            return "our value of " + ", ".join(absent or [_USER])
-        return ""
+        return "our value of " + ", ".join(absent) if absent else ""
 
     @property
     def complete(self) -> bool:
@@ -102,7 +100,6 @@ class Passed:
             addressed=self.addressed and other.addressed,
             deleted=self.deleted & other.deleted,
             identity=self.identity & other.identity,
-            unescaped=self.unescaped and other.unescaped,
             forged=self.forged | other.forged,
         )
 
@@ -126,7 +123,7 @@ class Passed:
         state = self
         deletions = [name.lower() for name in operations["delete"].texts()]
         if "*" in deletions:
-            state = replace(state, identity=frozenset(), forged=frozenset(), unescaped=False)
+            state = replace(state, identity=frozenset(), forged=frozenset())
         for name in operations["add"].members():
             state = state._forge(name)
         for name in operations["set"].members():
@@ -134,33 +131,27 @@ class Passed:
         for pattern in deletions:
             state = state._delete(pattern)
         for name, replacements in operations["replace"].members().items():
-            if name.lower() == _USER and replacements == _UNESCAPE and _USER in state.identity:
-                state = replace(state, unescaped=True)
+            if name.lower() == _USER and replacements == _UNESCAPE and _ESCAPED_USER in state.identity:
+                state = replace(state, identity=state.identity - {_ESCAPED_USER} | {_USER})
             else:
                 state = state._forge(name)
         return state
 
     def _set(self, name: str, values: list[str]) -> "Passed":
+        state = self._forge(name)
         name = name.lower()
-        if not is_identity_header(name):
-            return self
         proved = {_USER: self.named, _EMAIL: self.addressed}.get(name, True)
         if values != [_ALLOWED.get(name)] or not proved:
-            return self._forge(name)
-        return replace(
-            self,
-            identity=self.identity | {name},
-            forged=self.forged - {name},
-            unescaped=self.unescaped and name != _USER,
-        )
+            return state
+        ours = _ESCAPED_USER if name == _USER else name
+        return replace(state, identity=state.identity | {ours}, forged=state.forged - {name})
 
     def _delete(self, pattern: str) -> "Passed":
         return replace(
             self,
             deleted=self.deleted | {pattern},
-            identity=frozenset(name for name in self.identity if not covers(pattern, name)),
+            identity=frozenset(name for name in self.identity if not covers(pattern, name.split()[0])),
             forged=frozenset(name for name in self.forged if not covers(pattern, name)),
-            unescaped=self.unescaped and not covers(pattern, _USER),
         )
 
     def _forge(self, name: str) -> "Passed":
@@ -168,7 +159,8 @@ class Passed:
         names = {known for known in _ALLOWED if name in ("*", known)} | (
             {name} if is_identity_header(name) else set()
         )
-        return replace(self, identity=self.identity - names, forged=self.forged | names)
+        identity = frozenset(known for known in self.identity if known.split()[0] not in names)
+        return replace(self, identity=identity, forged=self.forged | names)
 
 
 def is_identity_header(name: str) -> bool:

@@ -22,7 +22,9 @@ from tests.unit.gate.audited import (
 )
 
 from pivgate.errors import GateError
+from pivgate.gate.audit_state import covers, entry_group
 from pivgate.gate.config_audit import AuditError, AuditInput, audit
+from pivgate.gate.snippet import FINGERPRINT_ENTRY
 
 
 def test_the_golden_configuration_passes() -> None:
@@ -73,6 +75,10 @@ HARMLESS: dict[str, Change] = {
         0, route(request_headers(set={"X-Tenant": ["a"]}))
     ),
     "all headers deleted first": lambda c: c.headers.insert(0, request_headers(delete=["*"])),
+    "another identity header set in front": lambda c: c.headers.insert(
+        0, request_headers(set={"X-Client-Role": ["root"]})
+    ),
+    "nothing behind the gate answers": lambda c: (c.block.clear(), c.site.pop("terminal")),
     "checks in another order": lambda c: swap(c.gate, 0, 2),
     "unknown handler in the block": lambda c: c.block.insert(0, route({"handler": "new"})),
     "content behind the gate": lambda c: c.beside.append(route(CONTENT)),
@@ -174,6 +180,29 @@ def test_a_configuration_without_gated_sites_has_none() -> None:
 def test_an_empty_configuration_is_refused(config: dict[str, Any]) -> None:
     with pytest.raises(AuditError):
         audit(config, EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "covered"),
+    [
+        ("x-client-user", ["x-client-user"]),
+        ("X-Client-*", ["x-client-user", "x-client-"]),
+        ("*-User", ["x-client-user", "x-user"]),
+        ("*CLIENT*", ["x-client-user", "x-client-", "client"]),
+        ("x-*-user", []),
+    ],
+)
+def test_deletions_cover_what_caddy_deletes(pattern: str, covered: list[str]) -> None:
+    names = ["x-client-user", "x-client-", "x-user", "client"]
+    assert [name for name in names if covers(pattern, name)] == covered
+
+
+@pytest.mark.parametrize(
+    "matcher",
+    [None, "x", [], {}, {"root": 1, "try_files": [FINGERPRINT_ENTRY]}, {"root": "/x"}],
+)
+def test_only_a_lookup_has_a_group(matcher: object) -> None:
+    assert entry_group(matcher, HOME / "access") == ""
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ways to tell the upstream that somebody else is calling: one at a time, each refused."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -117,6 +118,34 @@ HOLES: dict[str, tuple[Change, str]] = {
     "address unchecked": (lambda c: c.gate[4].pop("match"), FORGED),
     "address checked otherwise": (
         lambda c: c.gate[4].update(match=[{"path": ["/x"]}]),
+        FORGED,
+    ),
+    "user set again": (
+        lambda c: c.headers.append(copy.deepcopy(header_set(c, "X-Client-User"))),
+        "our value of x-client-user",
+    ),
+    "user deleted again": (
+        lambda c: c.headers.append(request_headers(delete=["*-user"])),
+        "our value of x-client-user",
+    ),
+    "all deleted at the end": (
+        lambda c: c.headers.append(request_headers(delete=["*"])),
+        "our value of x-client-fingerprint, x-client-serial, x-client-subject, x-client-user",
+    ),
+    "user freed of escapes before it is set": (
+        lambda c: c.headers.insert(14, c.headers.pop(15)),
+        "our value of x-client-user",
+    ),
+    "user freed of more than escapes": (
+        lambda c: c.headers[15]["request"]["replace"]["X-Client-User"].append(
+            {"search": "a", "replace": "b"}
+        ),
+        "our value of x-client-user",
+    ),
+    "another header freed of escapes": (
+        lambda c: c.headers.append(
+            request_headers(replace={"X-Client-Subject": [{"search_regexp": "\\\\\\+", "replace": "+"}]})
+        ),
         FORGED,
     ),
     "user added to": (

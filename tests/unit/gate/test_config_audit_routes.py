@@ -22,6 +22,13 @@ def skip_by_group(config: Config) -> None:
     config.gate.insert(0, route({"handler": "encode"}, group=config.tree["group"], match=[{"path": ["/x"]}]))
 
 
+def skip_whole_gate_by_group(config: Config) -> None:
+    """The same one level up, where the gate's own route matches everything."""
+    config.beside[0]["group"] = "g"
+    config.beside.insert(0, route({"handler": "encode"}, group="g", match=[{"path": ["/x"]}]))
+    config.beside.append(route(CONTENT))
+
+
 def other_server(config: Config, *handlers: dict[str, Any], host: str = "app.example.com") -> None:
     config.servers["srv9"] = {
         "listen": [":8443"],
@@ -38,6 +45,7 @@ HOLES: dict[str, tuple[Change, str]] = {
     "gate behind the block": (lambda c: swap(c.gate, 1, 5), BEFORE),
     "gate for some requests": (split_gate, BEFORE),
     "gate skipped by its group": (skip_by_group, BEFORE),
+    "gate skipped as a whole by its group": (skip_whole_gate_by_group, BEFORE),
     "gate that ends nothing": (lambda c: c.tree.update(handle=[{"handler": "encode"}]), BEFORE),
     "gate that answers 200": (
         lambda c: c.tree.update(handle=[{"handler": "static_response", "status_code": 200}]),
@@ -46,6 +54,14 @@ HOLES: dict[str, tuple[Change, str]] = {
     "gate that redirects": (lambda c: c.tree.update(handle=[REDIRECT]), BEFORE),
     "gate by a placeholder's status": (
         lambda c: c.tree.update(handle=[{"handler": "static_response", "status_code": "{query.s}"}]),
+        BEFORE,
+    ),
+    "gate by a status in other digits": (
+        lambda c: c.tree.update(handle=[{"handler": "static_response", "status_code": "\uff14\uff10\uff13"}]),
+        BEFORE,
+    ),
+    "gate by an impossible status": (
+        lambda c: c.tree.update(handle=[{"handler": "static_response", "status_code": 600}]),
         BEFORE,
     ),
     "gate without a status": (lambda c: c.tree.update(handle=[{"handler": "static_response"}]), BEFORE),
@@ -79,6 +95,7 @@ HOLES: dict[str, tuple[Change, str]] = {
     "root below a group": (lambda c: c.lookup.update(root=f"{HOME}/access/admins/x"), CROOKED),
     "root with a line end": (lambda c: c.lookup.update(root=f"{HOME}/access/admins\n"), CROOKED),
     "root elsewhere": (lambda c: c.lookup.update(root="/srv/access/admins"), CROOKED),
+    "root is relative": (lambda c: c.lookup.update(root="admins"), CROOKED),
     "root absent": (lambda c: c.lookup.pop("root"), CROOKED),
     "slash at the end": (
         lambda c: c.lookup.update(try_files=["/{http.request.tls.client.fingerprint}/"]),
