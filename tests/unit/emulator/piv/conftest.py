@@ -9,7 +9,7 @@ from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from pivgate.emulator import tlv
-from pivgate.emulator.firmware import FIRMWARE
+from pivgate.emulator.firmware import FIRMWARE, Firmware
 from pivgate.emulator.yubikey import EmulatedYubiKey
 
 SERIAL = 12345678
@@ -42,11 +42,12 @@ class Clock:
 class Terminal:
     """Sends commands to one key: methods return the status word, and keep the data in ``reply``."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str | Firmware) -> None:
         self.finger = Finger()
+        firmware = FIRMWARE[version] if isinstance(version, str) else version
         self.clock = Clock()
         self.yubikey = EmulatedYubiKey(
-            FIRMWARE[version], SERIAL, randomness=os.urandom, clock=self.clock, touch=self.finger
+            firmware, SERIAL, randomness=os.urandom, clock=self.clock, touch=self.finger
         )
         self.firmware = self.yubikey.firmware
         self.reply = b""
@@ -200,7 +201,7 @@ def decrypt(kind: int, key: bytes, block: bytes) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def new_terminal() -> Callable[[str], Terminal]:
+def new_terminal() -> Callable[[str | Firmware], Terminal]:
     """Make a terminal with a key of a firmware, fresh from the factory."""
     return Terminal
 

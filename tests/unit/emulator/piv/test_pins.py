@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """PIN and PUK: what opens, what does not, and what a wrong guess costs."""
 
+import dataclasses
+
 import pytest
+
+from pivgate.emulator.firmware import FIRMWARE
 
 PIN, PUK = 0x80, 0x81
 
@@ -176,6 +180,14 @@ def test_from_5_7_a_new_secret_is_ascii(new_terminal, version, expected):
     assert terminal.change(PUK, b"12345678", b"1234567\x80") == expected
     assert terminal.change(PIN, b"123456", b"123456\xfe") == expected
     assert terminal.change(PIN, b"123456" if expected != 0x9000 else b"123456\xfe", b"123456\x7f") == 0x9000
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"), [((5, 6, 9), 0x9000), ((5, 7, 0), 0x6985), ((5, 7, 1), 0x6985)]
+)
+def test_the_rule_of_ascii_begins_with_5_7_0(new_terminal, version, expected):
+    terminal = new_terminal(dataclasses.replace(FIRMWARE["5.4.3"], version=version))
+    assert terminal.change(PIN, b"123456", b"123456\x80") == expected
 
 
 # Numbers of tries

@@ -51,6 +51,13 @@ def test_restored_key_behaves_as_before(terminal, new_terminal, document):
     assert other.attest(0x95) == 0x6A82
 
 
+@pytest.mark.parametrize(("total", "left"), [(1, 0), (1, 1), (3, 0), (3, 3), (255, 0), (255, 255)])
+def test_every_number_of_tries_restores(document, total, left):
+    document["secrets"]["pin"].update(total=total, left=left)
+    pin = restore(document).secrets[0x80]
+    assert (pin.total, pin.left, pin.blocked) == (total, left, left == 0)
+
+
 def test_factory_state_restores_too(each):
     assert dump(restore(dump(each.yubikey.piv.state))) == dump(each.yubikey.piv.state)
 
