@@ -78,7 +78,11 @@ CLIENT = Profile(
 
 
 def extensions(profile: Profile, contents: Contents) -> tuple[x509.Extension[x509.ExtensionType], ...]:
-    """Return every extension a certificate of this profile has, in the order in which it has them."""
+    """Return every extension a certificate of this profile has, in the order in which it has them.
+
+    Raises:
+        ValueError: The profile needs the issuer's key identifier and it is not there.
+    """
     found: list[tuple[bool, x509.ExtensionType]] = [
         (True, profile.basic_constraints),
         (True, profile.key_usage),
@@ -86,7 +90,9 @@ def extensions(profile: Profile, contents: Contents) -> tuple[x509.Extension[x50
     if profile.extended_key_usage is not None:
         found.append((False, profile.extended_key_usage))
     found.append((False, x509.SubjectKeyIdentifier.from_public_key(contents.public_key)))
-    if profile.names_issuer_key and contents.issuer_key is not None:
+    if profile.names_issuer_key:
+        if contents.issuer_key is None:
+            raise ValueError(f"a certificate of the profile {profile.name} names its issuer's key")
         found.append((False, contents.issuer_key))
     if profile.carries_email and contents.email is not None:
         found.append((False, x509.SubjectAlternativeName([x509.RFC822Name(contents.email)])))
