@@ -171,11 +171,12 @@ class Database:
                 change = Transaction(
                     self._connection, now.astimezone(UTC), actor, self._last(self._connection)
                 )
+                before = change.head
                 yield change
             if change.head_is_accepted:
                 write_head(self.audit_head_path, change.head)
             else:
-                self._advance_head(change.head)
+                self._advance_head(before, change.head)
 
     @staticmethod
     def _last(connection: Connection) -> Head:
@@ -184,7 +185,7 @@ class Database:
         ).one_or_none()
         return START if row is None else Head(row.sequence, row.hash)
 
-    def _advance_head(self, head: Head) -> None:
+    def _advance_head(self, before: Head, head: Head) -> None:
         # The change is committed. A head that lags behind is allowed for by every check and follows with
         # the next change, so a failure here must not make the change look undone.
         with suppress(StorageError):
@@ -192,7 +193,8 @@ class Database:
                 known = read_head(self.audit_head_path)
             except AuditError:
                 return
-            if known != head and self._continues(known):
+            # Nearly always the file holds the end as it was; only when it lags is there something to look up.
+            if known != head and (known == before or self._continues(known)):
                 write_head(self.audit_head_path, head)
 
     def _continues(self, known: Head) -> bool:
