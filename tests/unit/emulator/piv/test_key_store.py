@@ -180,6 +180,14 @@ def test_elements_that_are_no_such_key_are_refused(terminal, key):
     assert not has_key(terminal, 0x9A)
 
 
+def test_shorter_rsa_key_cannot_pass_for_a_longer_one(terminal):
+    _, data = elements(KEYS[0])
+    padded = b"".join(tlv.build(tag, value.rjust(128, b"\0")) for tag, value in tlv.parse(data))
+    terminal.authenticate()
+    assert terminal.send(0xFE, RSA2048, 0x9A, padded) == 0x6A80
+    assert not has_key(terminal, 0x9A)
+
+
 def test_import_takes_only_what_the_firmware_knows(new_terminal):
     for version in ("4.3.7", "5.2.7", "5.4.3"):
         terminal = new_terminal(version)

@@ -3,7 +3,7 @@
 
 import pytest
 from cryptography import x509
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivgate.emulator import tlv
@@ -167,6 +167,7 @@ def test_malformed_get_is_refused(terminal, data):
     assert terminal.send(0xCB, 0x3F, 0xFF, bytes.fromhex(data)) == 0x6A80
 
 
+@settings(deadline=None)
 @given(value=st.binary(min_size=1, max_size=2500), object_id=st.integers(0x5F0000, 0x5FFFFF))
 def test_what_was_written_is_read(new_terminal, value, object_id):
     terminal = new_terminal("5.7.4")

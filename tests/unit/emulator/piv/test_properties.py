@@ -358,6 +358,7 @@ def test_the_applet_survives_any_command(new_terminal, version, commands):
         assert status == 0x9000 or terminal.reply == b""
 
 
+@settings(deadline=None)
 @given(command=COMMANDS)
 def test_a_refused_command_changes_nothing_but_tries(new_terminal, command):
     terminal = new_terminal("5.7.4")
