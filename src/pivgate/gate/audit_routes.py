@@ -189,9 +189,7 @@ class Walk:
             self.findings += error_findings(handler["errors"]["routes"].items(), self.host)
 
     def _found(self, what: str, where: str, risk: str, remedy: str) -> None:
-        finding = Finding(what, where, risk, remedy)
-        if finding not in self.findings:
-            self.findings.append(finding)
+        self.findings.append(Finding(what, where, risk, remedy))
 
 
 def error_findings(routes: Iterable[Node], host: str) -> list[Finding]:

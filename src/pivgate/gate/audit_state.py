@@ -105,7 +105,7 @@ class Passed:
 
     def refused_unless_matched(self, route: Node, access: Path) -> "Passed":
         """Add what is proved by a route that ends every request it matches, for those it does not match."""
-        if (group := gate_group(route, access)) and group not in self.groups:
+        if group := gate_group(route, access):
             return replace(self, groups=(*self.groups, group))
         negated = _only_negated(route)
         if negated == _CONNECTION_CHECK:
@@ -129,7 +129,7 @@ class Passed:
         for name in operations["set"].members():
             state = state._set(name, operations["set"][name].texts())
         for pattern in deletions:
-            state = state._delete(pattern)
+            state = state if pattern == "*" else state._delete(pattern)
         for name, replacements in operations["replace"].members().items():
             if name.lower() == _USER and replacements == _UNESCAPE and _ESCAPED_USER in state.identity:
                 state = replace(state, identity=state.identity - {_ESCAPED_USER} | {_USER})

@@ -22,7 +22,8 @@ from tests.unit.gate.audited import (
 )
 
 from pivgate.errors import GateError
-from pivgate.gate.audit_state import covers, entry_group
+from pivgate.gate.audit_node import Node
+from pivgate.gate.audit_state import Passed, covers, entry_group
 from pivgate.gate.config_audit import AuditError, AuditInput, audit
 from pivgate.gate.snippet import FINGERPRINT_ENTRY
 
@@ -88,6 +89,19 @@ HARMLESS: dict[str, Change] = {
     "errors of another host": lambda c: c.server.update(
         errors={"routes": [route(CONTENT, match=[{"host": ["x.test"]}])]}
     ),
+    "errors of all but us": lambda c: c.server.update(
+        errors={"routes": [route(CONTENT, match=[{"not": [{"host": ["*.example.com"]}]}])]}
+    ),
+    "errors answered in a subroute": lambda c: c.server.update(
+        errors={"routes": [route({"handler": "subroute", "routes": [route(REDIRECT)]})]}
+    ),
+    "errors behind the gate": lambda c: c.gate[5]["handle"][0].update(errors={"routes": [route(CONTENT)]}),
+    "named route that calls itself": lambda c: (
+        c.server.update(named_routes={"x": route({"handler": "invoke", "name": "x"})}),
+        c.beside.insert(0, route({"handler": "invoke", "name": "x"})),
+    ),
+    "unknown handler with headers": lambda c: c.block.insert(0, route({"handler": "new", "headers": "x"})),
+    "other hosts by wildcard on another port": lambda c: other_server(c, CONTENT, host="*.x.test"),
     "content for another host": lambda c: c.server["routes"].insert(
         0, route(CONTENT, match=[{"host": ["x.test"]}])
     ),
@@ -99,7 +113,7 @@ HARMLESS: dict[str, Change] = {
         0, route(CONTENT, match=[{"host": ["*.app.example.com"]}])
     ),
     "content for a shorter name": lambda c: c.server["routes"].insert(
-        0, route(CONTENT, match=[{"host": ["app.example"]}])
+        0, route(CONTENT, match=[{"host": ["app.*"]}])
     ),
     "redirect on another port": lambda c: other_server(c, REDIRECT),
     "nothing on another port": lambda c: other_server(c),
@@ -188,13 +202,28 @@ def test_an_empty_configuration_is_refused(config: dict[str, Any]) -> None:
         ("x-client-user", ["x-client-user"]),
         ("X-Client-*", ["x-client-user", "x-client-"]),
         ("*-User", ["x-client-user", "x-user"]),
-        ("*CLIENT*", ["x-client-user", "x-client-", "client"]),
+        ("*CLIENT*", ["x-client-user", "x-client-", "client", "y-x-client-z"]),
         ("x-*-user", []),
     ],
 )
 def test_deletions_cover_what_caddy_deletes(pattern: str, covered: list[str]) -> None:
-    names = ["x-client-user", "x-client-", "x-user", "client"]
+    names = ["x-client-user", "x-client-", "x-user", "client", "x-user-name", "y-x-client-z"]
     assert [name for name in names if covers(pattern, name)] == covered
+
+
+def test_header_operations_take_place_in_caddys_order() -> None:
+    def after(**request: Any) -> Passed:
+        return Passed().with_request_headers(Node(request))
+
+    subject = {"X-Client-Subject": ["{http.request.tls.client.subject}"]}
+    role = {"X-Client-Role": ["root"]}
+    assert after(set=subject).identity == {"x-client-subject"}
+    assert after(set=subject, delete=["*"]).identity == {"x-client-subject"}
+    assert after(set=subject, delete=["X-Client-*"]).identity == set()
+    assert after(set=subject, add=role).forged == {"x-client-role"}
+    assert after(set=role, delete=["X-Client-*"]).forged == set()
+    assert after(set=role, delete=["X-Other"]).forged == {"x-client-role"}
+    assert after(set=subject, replace={"X-Client-Subject": []}).identity == set()
 
 
 @pytest.mark.parametrize(

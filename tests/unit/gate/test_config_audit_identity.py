@@ -142,6 +142,12 @@ HOLES: dict[str, tuple[Change, str]] = {
         ),
         "our value of x-client-user",
     ),
+    "another header freed of escapes instead": (
+        lambda c: c.headers[15]["request"].update(
+            replace={"X-Client-Subject": c.headers[15]["request"]["replace"]["X-Client-User"]}
+        ),
+        "our value of x-client-user",
+    ),
     "another header freed of escapes": (
         lambda c: c.headers.append(
             request_headers(replace={"X-Client-Subject": [{"search_regexp": "\\\\\\+", "replace": "+"}]})
