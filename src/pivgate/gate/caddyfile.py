@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pivgate.errors import HomeError, InputError
-from pivgate.gate.caddyfile_address import check_address, check_tls, check_upstream, key_of
+from pivgate.gate.caddyfile_address import (
+    check_address,
+    check_tls,
+    check_upstream,
+    default_tls,
+    key_of,
+)
 from pivgate.gate.caddyfile_blocks import Block, BlockKind, Directive, blocks, directives
 from pivgate.gate.caddyfile_tokens import CaddyfileError
 from pivgate.names import check_group_name
@@ -75,7 +81,7 @@ def check_opt_ins(text: str) -> None:
 
 
 def add_site(text: str, site: Site) -> str:
-    """Append a site's block.
+    """Append a site's block. Without ``tls``, a name that no public authority certifies gets ``internal``.
 
     Raises:
         InputError: The address, upstream, group or ``tls`` cannot stand in a Caddyfile.
@@ -163,7 +169,8 @@ def _upstream(opt_in: Directive) -> str:
 
 
 def _written(site: Site) -> str:
-    tls = f" {site.tls}" if site.tls else ""
+    issuer = site.tls or default_tls(site.address)
+    tls = f" {issuer}" if issuer else ""
     return (
         f"{site.address} {{\n"
         f"\timport {PLAIN_SNIPPET} {site.group}{tls} {{\n"

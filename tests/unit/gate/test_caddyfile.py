@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -192,6 +194,13 @@ def test_a_file_that_does_not_close_is_refused_with_its_line(text: str, line: in
         add_site(text, NEW)
 
 
+@pytest.mark.parametrize(("address", "tls"), [("nas.lan", "internal"), ("app.example.com", "")])
+def test_a_name_that_nobody_certifies_gets_the_internal_issuer(address: str, tls: str) -> None:
+    assert [site.tls for site in sites(add_site("", Site(address, "10.0.0.1:8000", "admins")))] == [tls]
+    own = Site(address, "10.0.0.1:8000", "admins", "ops@example.com")
+    assert sites(add_site("", own)) == [own]
+
+
 @pytest.mark.parametrize("group", ["", "*", "../x", "Admins", '""', '"a b"'])
 def test_an_opt_in_without_a_group_is_refused_with_its_line(group: str) -> None:
     text = f"x.test {{\n\tlog\n\timport pivgate {group} {{\n\t\trespond x\n\t}}\n}}\n"
@@ -237,7 +246,7 @@ def test_an_ip_address_is_refused_with_the_reason(address: str) -> None:
 )  # fmt: skip
 def test_an_upstream_that_is_none_is_refused(upstream: str) -> None:
     with pytest.raises(InputError):
-        add_site("", Site("a.test", upstream, "admins"))
+        add_site("", Site("a.example.com", upstream, "admins"))
 
 
 @pytest.mark.parametrize(
@@ -249,13 +258,13 @@ def test_an_upstream_that_is_none_is_refused(upstream: str) -> None:
 )  # fmt: skip
 def test_tls_arguments_that_are_none_are_refused(tls: str) -> None:
     with pytest.raises(InputError):
-        add_site("", Site("a.test", "10.0.0.1:8000", "admins", tls))
+        add_site("", Site("a.example.com", "10.0.0.1:8000", "admins", tls))
 
 
 @pytest.mark.parametrize("group", ["", "*", "[a]", "..", "a/b", "a b", "A", "a\n", "{a}", "-a"])
 def test_a_group_that_is_none_is_refused(group: str) -> None:
     with pytest.raises(InputError):
-        add_site("", Site("a.test", "10.0.0.1:8000", group))
+        add_site("", Site("a.example.com", "10.0.0.1:8000", group))
 
 
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
@@ -265,15 +274,17 @@ def test_whatever_is_typed_nothing_but_one_site_is_written(
     site = Site(address, upstream, group, tls)
     for candidate in (
         Site(address, "10.0.0.1:8000", "admins"),
-        Site("a.test", upstream, "admins"),
-        Site("a.test", "10.0.0.1:8000", group),
-        Site("a.test", "10.0.0.1:8000", "admins", tls),
+        Site("a.example.com", upstream, "admins"),
+        Site("a.example.com", "10.0.0.1:8000", group),
+        Site("a.example.com", "10.0.0.1:8000", "admins", tls),
         site,
     ):
         try:
             text = add_site("", candidate)
         except InputError:
             continue
-        assert sites(text) == [candidate]
+        (written,) = sites(text)
+        assert replace(written, tls=candidate.tls) == candidate
+        assert written.tls in (candidate.tls, "internal")
         assert text.count("{") == text.count("}") == 2
         assert text.count("\n") == 5
