@@ -119,8 +119,10 @@ def exclusive_lock(path: Path, patience: float = 10.0) -> Iterator[None]:
         raise storage_error("open", path, error) from error
     try:
         _acquire(descriptor, path, time.monotonic() + patience)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        # Only for the words of whoever waits; the lock holds on a full disk as well.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

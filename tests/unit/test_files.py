@@ -110,6 +110,27 @@ def test_the_second_holder_of_the_lock_is_refused_and_told_of_the_first(tmp_path
         pass
 
 
+def test_the_lock_holds_on_a_full_disk(tmp_path: Path) -> None:
+    result = run_python(
+        """
+        import resource, signal, sys
+        from pathlib import Path
+        from pivgate.errors import BusyError
+        from pivgate.files import exclusive_lock
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        with exclusive_lock(Path(sys.argv[1])):
+            try:
+                with exclusive_lock(Path(sys.argv[1]), 0):
+                    pass
+            except BusyError as error:
+                print(error.message)
+        """,
+        str(tmp_path / "lock"),
+    )
+    assert "process unknown" in result.stdout, result.stderr
+
+
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     result = run_python(
         """

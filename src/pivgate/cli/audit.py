@@ -43,15 +43,20 @@ def log(last: int | None, as_json: bool) -> None:
 
 
 @audit.command()
+@click.option("--head", "kept", metavar="'NUMBER HASH'", help="The end of the log, as printed earlier.")
 @json_option
-def verify(as_json: bool) -> None:
+def verify(kept: str | None, as_json: bool) -> None:
     """Prove that no event was changed, removed, reordered or cut off.
 
-    Exit status 1, and the first bad event named, when one was.
+    Keep the last line that it prints somewhere else and give it as --head next time: then it is found out,
+    too, when somebody has written the whole log and its end anew. Exit status 1, and the first bad event
+    named, when one was.
     """
+    from pivgate.registry.head import parse_head
+
     with reading() as (_, registry):
-        head = registry.verify_audit()
+        head = registry.verify_audit(*([parse_head(kept)] if kept else []))
     if as_json:
         print_json({"events": head.sequence, "hash": head.hash})
     else:
-        click.echo(f"{head.sequence} events, unbroken. Last hash: {head.hash}")
+        click.echo(f"{head.sequence} events, unbroken. The end of the log:\n{head.sequence} {head.hash}")

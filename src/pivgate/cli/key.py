@@ -2,6 +2,7 @@
 """``pivgate key``: the life of a key, from the factory to its end."""
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,10 @@ from pivgate.cli.key_provision import provision_key, reset_pin
 from pivgate.cli.key_show import show_key, verify_key
 from pivgate.cli.output import confirm, yes_option
 from pivgate.cli.workplace import actor, changing, now
+
+if TYPE_CHECKING:
+    from pivgate.registry.records import Key
+    from pivgate.registry.store import Registry
 
 # RFC 5280, section 5.3.1. A hold is not a revocation: that is `key lost`.
 REASONS = (
@@ -50,8 +55,8 @@ def revoke(which: str, reason: str, yes: bool) -> None:
     from pivgate.registry.states import RevocationReason
 
     with changing() as (home, registry):
-        ended = [item for item in registry.keys(retired=False) if str(item.serial) == which]
-        chosen = registry.certificates(key=ended[0].serial) if ended else registry.find_certificates(which)
+        ended = _named_by_serial(registry, which)
+        chosen = registry.certificates(key=ended.serial) if ended else registry.find_certificates(which)
         for certificate in chosen:
             click.echo(
                 f"{certificate.user}, YubiKey {certificate.key_serial}, "
@@ -60,15 +65,24 @@ def revoke(which: str, reason: str, yes: bool) -> None:
         confirm("Revoke all of this for good", which, yes=yes)
         started = time.perf_counter()
         if ended:
-            withdrawal = revoke_key(
-                home, registry, ended[0], RevocationReason(reason), actor=actor(), now=now()
-            )
+            withdrawal = revoke_key(home, registry, ended, RevocationReason(reason), actor=actor(), now=now())
         else:
             withdrawal = revoke_certificates(
                 home, registry, chosen, RevocationReason(reason), actor=actor(), now=now()
             )
     click.echo(f"Revoked: {'the key, and ' if ended else ''}certificates: {len(withdrawal.fingerprints)}.")
     prove_withdrawal(home, withdrawal, started)
+
+
+def _named_by_serial(registry: "Registry", which: str) -> "Key | None":
+    from pivgate.registry.faults import UnknownError
+    from pivgate.registry.states import KeyState
+
+    try:
+        named = registry.key(int(which)) if which.isascii() and which.isdigit() else None
+    except UnknownError:
+        return None
+    return named if named and named.state is not KeyState.RETIRED else None
 
 
 @key.command()

@@ -22,6 +22,8 @@ def user() -> None:
 def add(name: str, display_name: str, email: str | None, groups: tuple[str, ...]) -> None:
     """Enter a person into the registry. They get in when they have a key."""
     with changing() as (_, registry):
+        for group in groups:
+            registry.members(group)  # an unknown one is refused before anything is written
         registry.add_user(name, display_name=display_name, email=email, actor=actor(), now=now())
         for group in groups:
             registry.add_member(group, name, actor=actor(), now=now())

@@ -7,12 +7,10 @@ from datetime import datetime
 from cryptography import x509
 
 from pivgate.authority.issue import Authority
-from pivgate.authority.keys import load_signer
+from pivgate.authority.keys import is_encrypted, load_signer
 from pivgate.errors import StorageError
 from pivgate.files import read_file
 from pivgate.settings import Home
-
-_ENCRYPTED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 
 
 def load_certificate(home: Home) -> x509.Certificate:
@@ -38,7 +36,7 @@ def unlock(home: Home, ask_passphrase: Callable[[], str], now: datetime) -> Auth
     """
     certificate = load_certificate(home)
     pem = read_file(home.authority_key)
-    passphrase = ask_passphrase().encode() if _ENCRYPTED in pem else b""
+    passphrase = ask_passphrase().encode() if is_encrypted(pem) else b""
     authority = Authority(certificate, load_signer(pem, passphrase))
     authority.check(now)
     return authority
