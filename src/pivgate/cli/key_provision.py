@@ -152,7 +152,7 @@ def _show_step(event: "StepEvent") -> None:
     if event.state is StepState.STARTED and not event.detail:
         # The one step that can take a minute, when the YubiKey looks for the primes of an RSA key.
         if event.name == "key-pair":
-            click.echo("  … making the key pair inside the YubiKey", err=True)
+            click.echo("  … making the key pair inside the YubiKey")
         return
     mark = {StepState.STARTED: "… ", StepState.SKIPPED: "=  ", StepState.DONE: "ok "}[event.state]
     word = {StepState.STARTED: "", StepState.SKIPPED: " (was done)", StepState.DONE: ""}[event.state]
