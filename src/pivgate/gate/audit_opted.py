@@ -59,7 +59,7 @@ def first_content(route: Node) -> Node | None:
                 if (found := first_content(inner)) is not None:
                     return found
         elif name == "static_response":
-            status = str(handler["status_code"].value or 200)
+            status = str(handler["status_code"].value)
             if not status.isdigit() or int(status) < _LOWEST_WITHOUT_CONTENT:
                 return handler
         elif name not in _HARMLESS:

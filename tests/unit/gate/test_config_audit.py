@@ -116,6 +116,19 @@ HARMLESS: dict[str, Change] = {
         0, route(CONTENT, match=[{"host": ["app.*"]}])
     ),
     "redirect on another port": lambda c: other_server(c, REDIRECT),
+    "redirect in a subroute on another port": lambda c: other_server(
+        c, {"handler": "subroute", "routes": [route({"handler": "headers"}, REDIRECT)]}
+    ),
+    "site of another authority": lambda c: (
+        c.server["routes"].append(route(CONTENT, match=[{"host": ["x.test"]}])),
+        c.policies.insert(
+            0,
+            {
+                "match": {"sni": ["x.test"]},
+                "client_authentication": {"ca": {"provider": "file", "pem_files": ["/etc/ssl/ca.pem"]}},
+            },
+        ),
+    ),
     "nothing on another port": lambda c: other_server(c),
     "all other names on another port": lambda c: c.servers.update(
         srv9={"listen": [":8443"], "routes": [route(CONTENT)]}
