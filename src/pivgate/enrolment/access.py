@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pivgate.gate.access import Changes, synchronise, withdraw
+from pivgate.registry.faults import UnknownError
 from pivgate.registry.records import Certificate, Key
 from pivgate.registry.states import CertificateState, KeyState, RevocationReason
 from pivgate.registry.store import Registry
@@ -39,10 +40,24 @@ def bring_tree_to_registry(home: Home, registry: Registry, now: datetime) -> Cha
 def _withdraw(
     home: Home, registry: Registry, certificates: Iterable[Certificate], now: datetime
 ) -> Withdrawal:
-    fingerprints = tuple(certificate.fingerprint for certificate in certificates)
-    groups = sorted({group for group, fingerprint in registry.access(now) if fingerprint in fingerprints})
+    chosen = tuple(certificates)
+    fingerprints = tuple(certificate.fingerprint for certificate in chosen)
+    # Before anything is asked of the registry: what that takes must not keep anybody in.
     withdraw(home.access, fingerprints)
-    return Withdrawal(fingerprints, tuple(groups))
+    groups = {
+        group
+        for user in {certificate.user for certificate in chosen}
+        for group, fingerprint in _access_of(registry, user, now)
+        if fingerprint in fingerprints
+    }
+    return Withdrawal(fingerprints, tuple(sorted(groups)))
+
+
+def _access_of(registry: Registry, user: str, now: datetime) -> frozenset[tuple[str, str]]:
+    try:
+        return registry.access(now, user)
+    except UnknownError:  # removed: nothing of theirs is in force any more
+        return frozenset()
 
 
 def revoke_certificates(

@@ -15,6 +15,7 @@ from pivgate.authority.policy import check_public_key
 from pivgate.authority.request import parse_request
 from pivgate.enrolment.access import bring_tree_to_registry
 from pivgate.errors import RefusedError
+from pivgate.registry.faults import UnknownError
 from pivgate.registry.records import Certificate, Key
 from pivgate.registry.states import CertificateState, KeyState
 from pivgate.registry.store import Registry
@@ -136,8 +137,11 @@ class LocalEnrolment:
 
     def _registered(self, serial: int) -> Key | None:
         """Return the registration in which this key is now; a retired one is history."""
-        registered = self._registry.keys(retired=False)
-        return next((key for key in registered if key.serial == serial), None)
+        try:
+            key = self._registry.key(serial)
+        except UnknownError:
+            return None
+        return None if key.state is KeyState.RETIRED else key
 
     def _current_certificate(self, key: Key) -> Certificate | None:
         now = self._clock()
