@@ -12,7 +12,7 @@ from bench.crowd import fill
 from bench.issuing import FIRMWARE, issue
 from bench.options import Options
 from bench.place import ACTOR, Place, now, place, request_for
-from bench.rounds import milliseconds, take_in_turn
+from bench.rounds import milliseconds, milliseconds_each, take_in_turn
 from pivgate.enrolment.access import bring_tree_to_registry
 from pivgate.enrolment.local import LocalEnrolment
 from pivgate.yubikey.plan import KeyFacts
@@ -33,7 +33,7 @@ def measure(options: Options) -> Iterator[Comparison]:
 
     def issue_some(there: Place) -> float:
         part = [next(requests) for _ in range(_SHARE)]
-        return milliseconds(lambda: [issue(there, next(serials), request) for request in part]) / _SHARE
+        return milliseconds_each(lambda request: issue(there, next(serials), request), part)
 
     def enrol_one(there: Place) -> float:
         request = next(requests)

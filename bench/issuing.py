@@ -13,7 +13,7 @@ from bench.comparison import Aim, Comparison
 from bench.openssl_ca import OpensslCa
 from bench.options import Options
 from bench.place import ACTOR, PROFILE, Place, now, place, register_key, request_for
-from bench.rounds import milliseconds, take_in_turn
+from bench.rounds import milliseconds_each, take_in_turn
 from pivgate.authority.issue import issue_client
 from pivgate.authority.names import Subject
 from pivgate.authority.policy import check_public_key
@@ -23,7 +23,7 @@ FIGURE = "issuing"
 FIRMWARE = (5, 7, 4)
 
 _AIM = Aim(20, at_most=False)
-_TURNS = 10
+_TURNS = 50
 # Where there is no disk to wait for; openssl never waits for one.
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 
@@ -57,16 +57,15 @@ def _compare(requests: list[bytes], parent: Path | None) -> dict[str, list[float
         serials = count(1)
 
         def turn_of_ours() -> float:
-            part = list(islice(ours, share))
-            return milliseconds(lambda: [issue(there, next(serials), request) for request in part]) / share
+            return milliseconds_each(
+                lambda request: issue(there, next(serials), request), list(islice(ours, share))
+            )
 
         def turn_of_signing() -> float:
-            part = list(islice(signed, share))
-            return milliseconds(lambda: [sign(there, request) for request in part]) / share
+            return milliseconds_each(lambda request: sign(there, request), list(islice(signed, share)))
 
         def turn_of_theirs() -> float:
-            part = list(islice(theirs, share))
-            return milliseconds(lambda: [judge.issue(request) for request in part]) / share
+            return milliseconds_each(judge.issue, list(islice(theirs, share)))
 
         sides = {"pivgate": turn_of_ours, "openssl": turn_of_theirs, "sign": turn_of_signing}
         return take_in_turn(len(requests) // share, sides, warm_up=0)

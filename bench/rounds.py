@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 Name = TypeVar("Name", bound=str)
+Item = TypeVar("Item")
 
 _PATIENCE = 120
 
@@ -38,6 +39,14 @@ def milliseconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return (time.perf_counter() - started) * 1000
+
+
+def milliseconds_each(work: Callable[[Item], object], items: Sequence[Item]) -> float:
+    """Return how long something takes for one item, on average."""
+    started = time.perf_counter()
+    for item in items:
+        work(item)
+    return (time.perf_counter() - started) * 1000 / len(items)
 
 
 def run_quietly(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
