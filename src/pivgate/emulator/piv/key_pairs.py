@@ -5,6 +5,7 @@ Sources: SP 800-73-4 part 2 section 3.3.2 (public keys), Yubico's "Import asymme
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 
 from cryptography.hazmat.primitives import hashes
@@ -165,7 +166,8 @@ def agree(key_type: KeyType, key: PrivateKey, peer: bytes) -> bytes:
     Raises:
         StatusError: 6A80 when the peer's public key is none on this key's curve, or the key cannot agree.
     """
-    try:
+    # The library says ValueError of a peer that is no point on the curve.
+    with suppress(ValueError):
         if isinstance(key, ec.EllipticCurvePrivateKey):
             # Compressed points are not known to the card.
             fields.require(len(peer) == 1 + 2 * _FIELD_BYTES[key_type])
@@ -173,6 +175,4 @@ def agree(key_type: KeyType, key: PrivateKey, peer: bytes) -> bytes:
             return key.exchange(ec.ECDH(), point)
         if isinstance(key, x25519.X25519PrivateKey):
             return key.exchange(x25519.X25519PublicKey.from_public_bytes(peer))
-    except ValueError:
-        raise StatusError(StatusWord.INCORRECT_DATA) from None
     raise StatusError(StatusWord.INCORRECT_DATA)
