@@ -95,8 +95,7 @@ def _policy(policy: Node, name: str, authority_pem: Path) -> Finding | None:
         )
     if mode != "require_and_verify":
         return Finding(
-            f"The TLS handshake for {name} has the mode {mode or 'that is the default'!r} instead of "
-            "'require_and_verify'",
+            f"The TLS handshake for {name} has the mode {mode!r} instead of 'require_and_verify'",
             client.path,
             "Certificates of any authority get through, or none is needed.",
             _SNIPPET,

@@ -46,7 +46,7 @@ HOLES: dict[str, tuple[Change, str]] = {
     "mode require": (lambda c: c.client.update(mode="require"), "the mode 'require'"),
     "mode request": (lambda c: c.client.update(mode="request"), "the mode 'request'"),
     "mode verify_if_given": (lambda c: c.client.update(mode="verify_if_given"), "the mode 'verify_if_given'"),
-    "mode absent": (lambda c: c.client.pop("mode"), "the mode"),
+    "mode absent": (lambda c: c.client.pop("mode"), "the mode '' instead of"),
     "ca absent": (lambda c: c.client.pop("ca"), "verifies against something else"),
     "ca other": (lambda c: c.client["ca"].update(pem_files=["/etc/ssl/ca.pem"]), "against something else"),
     "ca and another": (lambda c: c.client["ca"]["pem_files"].append("/etc/ssl/ca.pem"), "something else"),
@@ -55,6 +55,10 @@ HOLES: dict[str, tuple[Change, str]] = {
     "open policy first": (lambda c: c.policies.insert(0, {}), "asks for no certificate"),
     "open policy for some": (
         lambda c: c.policies.insert(0, {"match": {"remote_ip": {"ranges": ["10.0.0.0/8"]}}}),
+        "asks for no certificate",
+    ),
+    "our policy for some": (
+        lambda c: c.policies[0]["match"].update(remote_ip={"ranges": ["10.0.0.0/8"]}),
         "asks for no certificate",
     ),
     "open policy by wildcard": (
@@ -102,6 +106,27 @@ HOLES: dict[str, tuple[Change, str]] = {
         VERDICT,
     ),
     "verdict that admits in silence": (lambda c: c.verdict_routes[0].update(handle=[]), VERDICT),
+    "verdict for some": (
+        lambda c: c.verdict["routes"][0]["match"][0].update(path=["/x"]),
+        VERDICT,
+    ),
+    "verdict for some inside": (
+        lambda c: c.verdict["routes"][0]["handle"][0]["routes"][0].update(match=[{"path": ["/x"]}]),
+        VERDICT,
+    ),
+    "verdict with something behind": (
+        lambda c: c.verdict["routes"][0]["handle"][0]["routes"].append(route(proxy())),
+        VERDICT,
+    ),
+    "verdict that refuses some": (
+        lambda c: c.verdict_routes[1].update(match=[{"path": ["/x"]}]),
+        VERDICT,
+    ),
+    "verdict that refuses in silence": (lambda c: c.verdict_routes[1].update(handle=[]), VERDICT),
+    "verdict refused by something else": (
+        lambda c: c.verdict_routes[1]["handle"][0].update(handler="new"),
+        VERDICT,
+    ),
     "verdict by proxy": (lambda c: c.verdict_routes[0].update(handle=[proxy()]), VERDICT),
 }
 
