@@ -5,6 +5,8 @@ import argparse
 import json
 import os
 import platform
+import shutil
+import signal
 import sys
 from datetime import UTC, datetime
 from importlib import import_module
@@ -14,6 +16,9 @@ from bench.options import FULL, QUICK
 from bench.table import show
 
 FIGURES = ("startup", "issuing", "growth", "throughput", "revocation", "signatures")
+
+# Program → the Debian package that has it.
+PEERS = {"openssl": "openssl", "ab": "apache2-utils"}
 
 
 def main() -> None:
@@ -28,6 +33,11 @@ def main() -> None:
     unknown = set(chosen.figures) - set(FIGURES)
     if unknown:
         parser.error(f"there is no figure {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}")
+    missing = [package for program, package in PEERS.items() if shutil.which(program) is None]
+    if missing:
+        parser.error(f"missing peers: apt install {' '.join(missing)}")
+    # Ended politely, it still removes its homes and stops its gates.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = QUICK if chosen.quick else FULL
     found: list[Comparison] = []
     for name in chosen.figures or FIGURES:
