@@ -91,6 +91,7 @@ def add_site(text: str, site: Site) -> str:
     check_upstream(site.upstream)
     check_group_name(site.group)
     check_tls(site.tls)
+    check_opt_ins(text)
     for block in blocks(text):
         if not block.braces:
             raise CaddyfileError(

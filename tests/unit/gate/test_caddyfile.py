@@ -206,6 +206,9 @@ def test_an_opt_in_without_a_group_is_refused_with_its_line(group: str) -> None:
     text = f"x.test {{\n\tlog\n\timport pivgate {group} {{\n\t\trespond x\n\t}}\n}}\n"
     with pytest.raises(CaddyfileError, match="line 3"):
         check_opt_ins(text)
+    with pytest.raises(CaddyfileError, match="line 3"):
+        add_site(text, NEW)
+    assert remove_site(text, "x.test") == ""
 
 
 @pytest.mark.parametrize("group", ["admins", '"admins"', "admins internal", "{$GROUP}", "{args[0]}"])
