@@ -201,6 +201,10 @@ HOLES: dict[str, tuple[Change, str]] = {
         lambda c: other_server(c, {"handler": "static_response", "body": "hi"}),
         "serves it without the gate",
     ),
+    "another port with an answer's status": (
+        lambda c: other_server(c, {"handler": "static_response", "status_code": 200}),
+        "serves it without the gate",
+    ),
     "another port, deep inside": (
         lambda c: other_server(c, {"handler": "subroute", "routes": [route(REDIRECT), route(proxy())]}),
         "serves it without the gate",
