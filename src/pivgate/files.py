@@ -121,8 +121,7 @@ def exclusive_lock(path: Path, patience: float = 10.0) -> Iterator[None]:
         _acquire(descriptor, path, time.monotonic() + patience)
         # Only for the words of whoever waits; the lock holds on a full disk as well.
         with suppress(OSError):
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            os.pwrite(descriptor, f"{os.getpid():<19}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

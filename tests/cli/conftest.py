@@ -67,11 +67,16 @@ class Machine:
         return path
 
     def run(
-        self, *arguments: str | Path, given: str = "", environment: dict[str, str] | None = None
+        self,
+        *arguments: str | Path,
+        given: str = "",
+        environment: dict[str, str] | None = None,
+        under: tuple[str, ...] = (),
     ) -> Result:
-        """Run pivgate on this machine's home."""
+        """Run pivgate on this machine's home, under another program if one is named."""
         done = subprocess.run(
             [
+                *under,
                 sys.executable,
                 str(PROGRAM),
                 str(self.port),

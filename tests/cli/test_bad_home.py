@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from pivgate.files import exclusive_lock
-from tests.cli.conftest import PROGRAM, Machine, Result, refused
+from tests.cli.conftest import Machine, refused
 
 
 def test_no_home(machine: Machine) -> None:
@@ -78,34 +78,38 @@ def test_a_damaged_authority_certificate(founded: Machine) -> None:
     refused(founded.run("ca", "show"), 8, "ca.pem is damaged", "backup")
 
 
-def in_namespace(machine: Machine, preparation: str, *arguments: str) -> Result:
-    """Run pivgate where the file system is as the preparation makes it; nobody else sees that."""
-    command = [sys.executable, str(PROGRAM), str(machine.port), "--home", str(machine.home.root), *arguments]
-    script = f'{preparation} && exec "$@"'
-    done = subprocess.run(
-        [*(["sudo", "-n"] if os.geteuid() else []), "unshare", "--mount", "sh", "-c", script, "sh", *command],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return Result(done.returncode, done.stdout, done.stderr)
-
-
 def test_a_read_only_home(founded: Machine) -> None:
-    home = founded.home.root
-    read_only = f"mount --bind {home} {home} && mount -o remount,bind,ro {home}"
-    refused(in_namespace(founded, read_only, "user", "add", "bob"), 8, "Read-only", "writable")
+    founded.good("audit", "verify")
+    everything = [founded.home.root, *founded.home.root.rglob("*")]
+    modes = [path.stat().st_mode for path in everything]
+    for path in everything:
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    # Without the privilege to pass over permissions, so that it holds for root as well.
+    unprivileged = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+    try:
+        refused(founded.run("user", "add", "bob", under=unprivileged), 8, "Cannot", "owns the home")
+    finally:
+        for path, mode in zip(everything, modes, strict=True):
+            path.chmod(mode)
     assert [row["user"] for row in founded.good("user", "list", "--json").json()] == ["alice"]
 
 
 def test_a_full_disk(founded: Machine) -> None:
-    home = founded.home.root
-    # The registry, copied to a file system that has no room for one more page.
-    full = (
-        f"mkdir {home}.full && mount -t tmpfs -o size=400k tmpfs {home}.full && cp -a {home}/. {home}.full/ "
-        f"&& mount --move {home}.full {home} && (dd if=/dev/zero of={home}/filler bs=4k 2>/dev/null; true)"
-    )
-    refused(in_namespace(founded, full, "user", "add", "bob"), 8, "disk", "space")
-    (home.parent / f"{home.name}.full").rmdir()
+    # A limit on the size of files makes the kernel refuse a write in the middle, as a full disk does.
+    refused(founded.run("user", "add", "bob", under=("prlimit", "--fsize=2000")), 8, "disk", "space")
     founded.good("audit", "verify")
+    assert [row["user"] for row in founded.good("user", "list", "--json").json()] == ["alice"]
+
+
+def test_no_pcsc_service_is_said_to_people_and_to_programs(founded: Machine) -> None:
+    for arguments in (["key", "list"], ["key", "list", "--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "pivgate", "--home", str(founded.home.root), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PCSCLITE_CSOCK_NAME": str(founded.root / "nobody")},
+        )
+        assert "does not answer" in done.stderr
+        assert "systemctl start pcscd" in done.stderr
+        assert done.stderr.count("PC/SC") == 1

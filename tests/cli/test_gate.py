@@ -113,6 +113,39 @@ def test_without_a_key_nobody_gets_in(gate: Machine) -> None:
     nobody.close()
 
 
+def test_a_site_brings_its_own_certificate(gate: Machine, upstream: str) -> None:
+    own = "own.example.com"
+    certificate, key = gate.root / "own.pem", gate.root / "own.key"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-subj", f"/CN={own}", "-addext", f"subjectAltName=DNS:{own}", "-days", "2"),
+            *("-keyout", key, "-out", certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    gate.good("site", "add", own, upstream, "--certificate", certificate, "--key", key)
+    curl = subprocess.run(
+        [
+            *("curl", "--silent", "--show-error", "--max-time", "10", "--cacert", certificate, "--verbose"),
+            *("--resolve", f"{own}:{gate.https_port}:127.0.0.1", f"https://{own}:{gate.https_port}/"),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    # The server's certificate is the site's own; then the gate wants the client's.
+    assert "SSL certificate verify ok" in curl.stderr
+    assert curl.returncode != 0
+    assert curl.stdout == ""
+    broken = gate.root / "broken.pem"
+    broken.write_text("not a certificate")
+    before = gate.home.caddyfile.read_bytes()
+    refused(gate.run("site", "add", "two.example.com", upstream, "--certificate", broken, "--key", key), 6)
+    assert gate.home.caddyfile.read_bytes() == before
+
+
 def test_a_removed_site_is_gone(gate: Machine) -> None:
     gate.good("site", "remove", SITE, "--yes")
     assert gate.good("site", "list", "--json").json() == []

@@ -77,8 +77,10 @@ def crl(der: bool, out: Path | None, passphrase_file: Path | None) -> None:
     from pivgate.authority.crl import Revoked, issue_crl
     from pivgate.enrolment.authority import unlock
 
-    with changing() as (home, registry):
-        authority = unlock(home, lambda: PASSPHRASE.ask(passphrase_file), now())
+    home = current_home()
+    load_settings(home)
+    authority = unlock(home, lambda: PASSPHRASE.ask(passphrase_file), now())
+    with changing() as (_, registry):
         revoked = [Revoked(row.serial_number, row.revoked_at, row.reason) for row in registry.revoked(now())]
         number = registry.next_crl_number(actor=actor(), now=now())
         signed = issue_crl(authority, revoked, number=number, now=now(), days=load_settings(home).crl_days)

@@ -1,20 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """``pivgate up``, ``down`` and ``status``."""
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from pivgate.cli.output import busy, json_option, print_fields, print_json
-from pivgate.cli.workplace import actor, changing, now, reading
+from pivgate.cli.workplace import SOON, actor, changing, now, reading
 from pivgate.errors import GateError
 from pivgate.registry.states import CertificateState, KeyState
 
 if TYPE_CHECKING:
     from pivgate.gate.status import Status
-
-_SOON = timedelta(days=30)
 
 
 @click.command()
@@ -29,6 +26,7 @@ def up() -> None:
     from pivgate.gate.knock import Outcome
 
     with changing() as (home, registry):
+        registry.expire_certificates(actor=actor(), now=now())
         changes = bring_tree_to_registry(home, registry, now())
         applied = busy("Proving, starting, knocking…", lambda: bring_up(home))
         registry.append_event(
@@ -73,7 +71,7 @@ def status(as_json: bool) -> None:
         state = read_status(home, registry.access(now()))
         active = registry.certificates(state=CertificateState.ACTIVE)
         keys = {key.serial for key in registry.keys(retired=False) if key.state is KeyState.ACTIVE}
-    soon = now() + _SOON
+    soon = now() + SOON
     ending = [one for one in active if one.key_serial in keys and one.not_after < soon]
     if as_json:
         rows = [{"user": one.user, "key": one.key_serial, "not_after": one.not_after} for one in ending]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``pivgate group``: who belongs together, and until when."""
+"""``pivgate group``: who belongs together."""
 
 import click
 
@@ -83,7 +83,7 @@ def remove(name: str, yes: bool) -> None:
     """Remove a group; sites that admit it admit nobody then."""
     from pivgate.enrolment.access import remove_group
 
-    confirm(f"Remove group {name}", name, yes=yes)
+    confirm(f"Remove group {name}?", name, yes=yes)
     with changing() as (home, registry):
         remove_group(home, registry, name, actor=actor(), now=now())
     click.echo(f"Group {name} removed.")

@@ -10,7 +10,7 @@ from pivgate.cli.key_list import list_keys
 from pivgate.cli.key_provision import provision_key, reset_pin
 from pivgate.cli.key_show import show_key, verify_key
 from pivgate.cli.output import confirm, yes_option
-from pivgate.cli.workplace import actor, changing, now
+from pivgate.cli.workplace import actor, changing, now, reading
 
 if TYPE_CHECKING:
     from pivgate.registry.records import Key
@@ -54,15 +54,17 @@ def revoke(which: str, reason: str, yes: bool) -> None:
     from pivgate.enrolment.access import revoke_certificates, revoke_key
     from pivgate.registry.states import RevocationReason
 
-    with changing() as (home, registry):
+    # Nobody waits for our lock while somebody thinks about the question.
+    with reading() as (home, registry):
         ended = _named_by_serial(registry, which)
         chosen = registry.certificates(key=ended.serial) if ended else registry.find_certificates(which)
-        for certificate in chosen:
-            click.echo(
-                f"{certificate.user}, YubiKey {certificate.key_serial}, "
-                f"certificate {certificate.fingerprint[:16]}…: {certificate.state_at(now())}"
-            )
-        confirm("Revoke all of this for good", which, yes=yes)
+    for certificate in chosen:
+        click.echo(
+            f"{certificate.user}, YubiKey {certificate.key_serial}, "
+            f"certificate {certificate.fingerprint[:16]}…: {certificate.state_at(now())}"
+        )
+    confirm("Revoke all of this for good?", which, yes=yes)
+    with changing() as (home, registry):
         started = time.perf_counter()
         if ended:
             withdrawal = revoke_key(home, registry, ended, RevocationReason(reason), actor=actor(), now=now())
@@ -120,8 +122,9 @@ def found(serial: int, yes: bool) -> None:
     from pivgate.enrolment.access import set_key_state
     from pivgate.registry.states import KeyState
 
-    with changing() as (home, registry):
+    with reading() as (_, registry):
         item = registry.key(serial)
-        confirm(f"Let YubiKey {serial} of {item.user} in again", str(serial), yes=yes)
+    confirm(f"Let YubiKey {serial} of {item.user} in again?", str(serial), yes=yes)
+    with changing() as (home, registry):
         set_key_state(home, registry, item, KeyState.ACTIVE, "found", actor=actor(), now=now())
     click.echo(f"YubiKey {serial} of {item.user} opens again what it opened before.")

@@ -24,10 +24,11 @@ def list_keys(as_json: bool) -> None:
     registered = _registered() if current_home().settings.exists() else []
     if as_json:
         print_json({"plugged_in": plugged, "registered": registered})
-        return
     if trouble is not None:
         click.echo(f"{trouble.message}. {trouble.hint}", err=True)
-    else:
+    if as_json:
+        return
+    if trouble is None:
         click.echo("In this machine:")
         columns = {
             "serial": "serial",
@@ -41,7 +42,7 @@ def list_keys(as_json: bool) -> None:
         }
         print_rows(columns, plugged, as_json=False, empty="No YubiKey is plugged in.")
     click.echo("\nRegistered:")
-    columns = {"serial": "serial", "user": "user", "state": "state", "model": "model", "firmware": "firmware"}
+    columns = {"serial": "serial", "user": "user", "state": "state", "until": "until", "model": "model"}
     print_rows(columns, registered, as_json=False, empty="No key is registered yet.")
 
 
@@ -91,7 +92,11 @@ def _slot(piv: "PivReport") -> str:
 
 
 def _registered() -> list[dict[str, Any]]:
+    from pivgate.registry.states import CertificateState
+
     with reading() as (_, registry):
+        active = registry.certificates(state=CertificateState.ACTIVE)
+        ends = {certificate.key_serial: certificate.not_after for certificate in active}
         return [
             {
                 "serial": key.serial,
@@ -101,6 +106,7 @@ def _registered() -> list[dict[str, Any]]:
                 "firmware": key.firmware,
                 "form_factor": key.form_factor,
                 "registered_at": key.registered_at,
+                "until": ends.get(key.serial),
             }
             for key in registry.keys(retired=False)
         ]

@@ -2,13 +2,14 @@
 """``pivgate key provision`` and ``reset-pin``: what is done with the key in this machine."""
 
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pivgate.cli.secrets import MANAGEMENT_KEY, PASSPHRASE, PIN, PUK
-from pivgate.cli.workplace import actor, changing, now
+from pivgate.cli.workplace import SOON, actor, now, reading
 from pivgate.errors import SecretError
 from pivgate.settings import load_settings
 
@@ -35,7 +36,11 @@ last_try_option = click.option(
     show_default=True,
     help="Whether logging in wants a finger on the key; `cached` asks once in 15 seconds.",
 )
-@click.option("--replace", is_flag=True, help="Overwrite a certificate or key in slot 9a that is not ours.")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Overwrite what is in slot 9a and is not ours; renew a certificate in its last 30 days.",
+)
 @last_try_option
 @PASSPHRASE.click_option()
 @PIN.click_option()
@@ -83,7 +88,7 @@ def provision_key(
         use_last_try=use_last_try,
         now=now,
     )
-    with changing() as (home, registry):
+    with reading() as (home, registry):
         enrolment = LocalEnrolment(
             home,
             registry,
@@ -93,6 +98,7 @@ def provision_key(
             client_days=load_settings(home).client_days,
             actor=actor(),
             clock=now,
+            renew_within=SOON if replace else timedelta(0),
         )
         done = provision(device, plan, enrolment, _show_step)
     for advice in done.advice:

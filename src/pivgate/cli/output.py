@@ -98,7 +98,7 @@ def confirm(question: str, word: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InputError(f"{question} needs a yes", "Run the command again with --yes.")
+        raise InputError(f"{question} There is nobody to ask", "Run the command again with --yes.")
     typed = click.prompt(f"{question}\nType {word!r} to go on", default="", show_default=False)
     if typed.strip() != word:
         raise InputError("Not confirmed; nothing was changed", f"Type {word} when asked, or use --yes.")

@@ -48,7 +48,7 @@ def add(
     with changing() as (home, registry):
         _check_group(registry, group)
         text = add_site(_caddyfile(home), Site(address=address, upstream=upstream, group=group, tls=words))
-        applied = _apply(home, text)
+        applied = _apply(home, text, when_down="It will be served when the gate is up: `pivgate up`.")
         registry.append_event(
             "site.add", address, {"upstream": upstream, "allow": group}, actor=actor(), now=now()
         )
@@ -78,9 +78,9 @@ def remove(address: str, yes: bool) -> None:
     """Take a site out of the Caddyfile; it is no longer served at all."""
     from pivgate.gate.caddyfile import remove_site
 
-    confirm(f"Remove the site {address}", address, yes=yes)
+    confirm(f"Remove the site {address}?", address, yes=yes)
     with changing() as (home, registry):
-        applied = _apply(home, remove_site(_caddyfile(home), address))
+        applied = _apply(home, remove_site(_caddyfile(home), address), when_down="The gate is down.")
         registry.append_event("site.remove", address, actor=actor(), now=now())
     click.echo(f"{address} removed. {applied}")
 
@@ -128,12 +128,12 @@ def _caddyfile(home: Home) -> str:
         raise InputError(f"{home.caddyfile} is not UTF-8 at byte {error.start}", "Mend the file.") from error
 
 
-def _apply(home: Home, text: str) -> str:
+def _apply(home: Home, text: str, *, when_down: str) -> str:
     from pivgate.gate.apply import apply_edit
 
     applied = busy("Proving and applying…", lambda: apply_edit(home, text))
     for warning in applied.warnings:
         click.echo(f"Caddy remarks: {warning}", err=True)
     if applied.pid is None:
-        return "It will be served when the gate is up: `pivgate up`."
+        return when_down
     return f"Proved by {len(applied.probes)} attempts to get in, and live."

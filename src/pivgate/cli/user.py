@@ -99,7 +99,7 @@ def remove(name: str, yes: bool) -> None:
     from pivgate.cli.proof import prove_withdrawal
     from pivgate.enrolment.access import remove_user
 
-    confirm(f"Remove {name} and revoke each of their certificates, for good", name, yes=yes)
+    confirm(f"Remove {name} and revoke each of their certificates, for good?", name, yes=yes)
     with changing() as (home, registry):
         started = time.perf_counter()
         withdrawal = remove_user(home, registry, name, actor=actor(), now=now())

@@ -5,7 +5,7 @@ import getpass
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +15,9 @@ from pivgate.settings import Home, default_home, load_settings
 
 if TYPE_CHECKING:
     from pivgate.registry.store import Registry
-    from pivgate.settings import Settings
+
+SOON = timedelta(days=30)
+"""How long before a certificate ends its end is spoken of, and it may be renewed."""
 
 
 def current_home() -> Home:
@@ -36,14 +38,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_settings(home: Home) -> "Settings":
-    """Return the settings of a home that must exist."""
-    return load_settings(home)
-
-
 @contextmanager
 def reading() -> Iterator[tuple[Home, "Registry"]]:
-    """Open the registry of the home to read from it."""
+    """Open the registry, without the lock of the home: to read, or where each change takes it by itself."""
     from pivgate.registry.store import Registry
 
     home = current_home()

@@ -103,7 +103,8 @@ def set_key_state(
 def remove_user(home: Home, registry: Registry, name: str, *, actor: str, now: datetime) -> Withdrawal:
     """Remove a person and revoke all that is theirs."""
     registry.user(name)
-    withdrawal = _withdraw(home, registry, registry.certificates(user=name), now)
+    theirs = [one for one in registry.certificates(user=name) if one.state_at(now) not in _FINAL]
+    withdrawal = _withdraw(home, registry, theirs, now)
     registry.remove_user(name, actor=actor, now=now)
     bring_tree_to_registry(home, registry, now)
     return withdrawal

@@ -3,7 +3,7 @@
 
 import os
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -15,6 +15,7 @@ from pivgate.authority.policy import check_public_key
 from pivgate.authority.request import parse_request
 from pivgate.enrolment.access import bring_tree_to_registry
 from pivgate.errors import RefusedError
+from pivgate.files import exclusive_lock
 from pivgate.registry.faults import UnknownError
 from pivgate.registry.records import Certificate, Key
 from pivgate.registry.states import CertificateState, KeyState
@@ -35,15 +36,19 @@ _STANDS_AGAINST = {
 class LocalEnrolment:
     """The registry's and the authority's side of provisioning, for one person.
 
+    The lock of the home is held only for the moment of each change: a holder who thinks about a new PIN must
+    not keep anybody from reporting a key as lost.
+
     Args:
         home: Where the access tree is.
-        registry: Opened to change it, under the lock of the home.
+        registry: Opened; the lock of the home is not held.
         user: Whose key it will be.
         unlock: Returns the authority ready to sign; called only when something must be signed.
         authority_certificate: The authority's certificate, which needs no unlocking.
         client_days: Days that a new certificate is valid.
         actor: Who runs the command.
         clock: The time, UTC.
+        renew_within: A certificate that ends within this time is not taken up again: a new one is issued.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class LocalEnrolment:
         client_days: int,
         actor: str,
         clock: Callable[[], datetime],
+        renew_within: timedelta = timedelta(0),
     ) -> None:
         self.authority_certificate = authority_certificate
         self._home = home
@@ -66,6 +72,7 @@ class LocalEnrolment:
         self._client_days = client_days
         self._actor = actor
         self._clock = clock
+        self._renew_within = renew_within
         self._facts: KeyFacts | None = None
 
     def look_up(self, facts: KeyFacts) -> Resume:
@@ -94,16 +101,17 @@ class LocalEnrolment:
 
     def begin(self, facts: KeyFacts) -> None:
         """Enter the key into the registry, unless it is there."""
-        if self._registered(facts.serial) is None:
-            self._registry.register_key(
-                facts.serial,
-                model=facts.model,
-                firmware=".".join(map(str, facts.firmware)),
-                form_factor=facts.form_factor,
-                user=self._user.name,
-                actor=self._actor,
-                now=self._clock(),
-            )
+        with exclusive_lock(self._home.lock):
+            if self._registered(facts.serial) is None:
+                self._registry.register_key(
+                    facts.serial,
+                    model=facts.model,
+                    firmware=".".join(map(str, facts.firmware)),
+                    form_factor=facts.form_factor,
+                    user=self._user.name,
+                    actor=self._actor,
+                    now=self._clock(),
+                )
 
     def certify(self, request: bytes) -> x509.Certificate:
         """Sign a certificate for the key and record it as pending, before anybody has it."""
@@ -111,29 +119,32 @@ class LocalEnrolment:
             raise RuntimeError("look_up() comes before certify()")
         parsed = parse_request(request)
         check_public_key(parsed.public_key, self._facts.firmware)
+        authority = self._unlock()
         certificate = issue_client(
             parsed,
             Subject(self._user.name, self._user.email),
-            self._unlock(),
+            authority,
             now=self._clock(),
             days=self._client_days,
             randomness=os.urandom,
         )
-        self._registry.record_certificate(
-            certificate.public_bytes(Encoding.DER),
-            self._facts.serial,
-            PROFILE,
-            actor=self._actor,
-            now=self._clock(),
-        )
+        with exclusive_lock(self._home.lock):
+            self._registry.record_certificate(
+                certificate.public_bytes(Encoding.DER),
+                self._facts.serial,
+                PROFILE,
+                actor=self._actor,
+                now=self._clock(),
+            )
         return certificate
 
     def activate(self, certificate: x509.Certificate) -> None:
         """Admit the certificate: registry first, then the access tree."""
         fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
-        if self._registry.certificate(fingerprint).state is not CertificateState.ACTIVE:
-            self._registry.activate_certificate(fingerprint, actor=self._actor, now=self._clock())
-        bring_tree_to_registry(self._home, self._registry, self._clock())
+        with exclusive_lock(self._home.lock):
+            if self._registry.certificate(fingerprint).state is not CertificateState.ACTIVE:
+                self._registry.activate_certificate(fingerprint, actor=self._actor, now=self._clock())
+            bring_tree_to_registry(self._home, self._registry, self._clock())
 
     def _registered(self, serial: int) -> Key | None:
         """Return the registration in which this key is now; a retired one is history."""
@@ -144,9 +155,9 @@ class LocalEnrolment:
         return None if key.state is KeyState.RETIRED else key
 
     def _current_certificate(self, key: Key) -> Certificate | None:
-        now = self._clock()
+        needed_until = self._clock() + self._renew_within
         for state in (CertificateState.ACTIVE, CertificateState.PENDING):
             for certificate in self._registry.certificates(key=key.serial, state=state):
-                if certificate.user == key.user and certificate.not_after > now:
+                if certificate.user == key.user and certificate.not_after > needed_until:
                     return certificate
         return None

@@ -16,6 +16,7 @@ from pivgate.gate.access import NO_CERTIFICATE
 from pivgate.gate.addresses import Tcp, parse_listen
 from pivgate.gate.admin import AdminApi, LoadRefusedError, at_home
 from pivgate.gate.caddy import Caddy, adapt, find_caddy
+from pivgate.gate.caddyfile import check_opt_ins
 from pivgate.gate.caddyfile import sites as opted_in_sites
 from pivgate.gate.config_audit import AuditInput, audit
 from pivgate.gate.ports import explain, refuse_shared
@@ -163,6 +164,7 @@ def prepare(home: Home, caddy: Caddy) -> Prepared:
     if not home.snippet.exists() or read_file(home.snippet) != snippet:
         write_atomic(home.snippet, snippet)
     sources = fingerprint_of_sources(home)
+    check_opt_ins(_text(home))
     adapted = adapt(caddy, home, home.caddyfile)
     opted_in = frozenset(site.address for site in opted_in_sites(_text(home)))
     sites = audit(adapted.config, _expected(home, opted_in))
