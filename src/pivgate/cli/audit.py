@@ -3,8 +3,8 @@
 
 import click
 
-from pivgate.cli.output import json_option, print_json, print_rows
-from pivgate.cli.workplace import reading
+from pivgate.cli.output import confirm, json_option, print_json, print_rows, yes_option
+from pivgate.cli.workplace import actor, changing, now, reading
 
 
 @click.group()
@@ -60,3 +60,17 @@ def verify(kept: str | None, as_json: bool) -> None:
         print_json({"events": head.sequence, "hash": head.hash})
     else:
         click.echo(f"{head.sequence} events, unbroken. The end of the log:\n{head.sequence} {head.hash}")
+
+
+@audit.command()
+@click.option("--reason", required=True, help="Why, one line; it is recorded.")
+@yes_option
+def accept(reason: str, yes: bool) -> None:
+    """Go on from the log as it stands, after a backup of the registry was put back.
+
+    What was revoked since that backup is not revoked in it: revoke it again first.
+    """
+    confirm("Go on from this log, though its end is not the one that was kept?", "accept", yes=yes)
+    with changing(withdrawing=True) as (_, registry):
+        head = registry.accept_log(reason, actor=actor(), now=now())
+    click.echo(f"Accepted. The end of the log:\n{head.sequence} {head.hash}")

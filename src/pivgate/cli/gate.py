@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from pivgate.cli.output import busy, json_option, print_fields, print_json
-from pivgate.cli.workplace import SOON, actor, changing, now, reading
-from pivgate.errors import GateError
+from pivgate.cli.workplace import SOON, actor, changing, current_home, now, reading
+from pivgate.errors import GateError, PivgateError, RefusedError
 from pivgate.registry.states import CertificateState, KeyState
 
 if TYPE_CHECKING:
     from pivgate.gate.status import Status
+    from pivgate.registry.store import Registry
 
 
 @click.command()
@@ -47,14 +48,19 @@ def up() -> None:
 
 @click.command()
 def down() -> None:
-    """Stop the gate; nothing is served then."""
+    """Stop the gate; nothing is served then. Needs neither the registry nor the lock of the home."""
     from pivgate.gate.process import stop
 
-    with changing() as (home, registry):
-        stopped = busy("Stopping…", lambda: stop(home))
-        if stopped:
-            registry.append_event("gate.down", str(home.caddyfile), actor=actor(), now=now())
+    home = current_home()
+    stopped = busy("Stopping…", lambda: stop(home))
     click.echo("The gate is down." if stopped else "The gate was not running.")
+    if not stopped:
+        return
+    try:
+        with changing(withdrawing=True) as (_, registry):
+            registry.append_event("gate.down", str(home.caddyfile), actor=actor(), now=now())
+    except PivgateError as error:
+        click.echo(f"It could not be recorded: {error.message}. {error.hint}", err=True)
 
 
 @click.command()
@@ -62,31 +68,48 @@ def down() -> None:
 def status(as_json: bool) -> None:
     """Show what runs, which sites, whose certificates end soon, and whether anything is off.
 
-    Exit status 6 when the gate is down, serves what was not proved, or its access tree differs from the
-    registry.
+    Exit status 6 when the gate is down, serves what was not proved, its access tree differs from the
+    registry, or the registry is an older copy.
     """
     from pivgate.gate.status import read_status
 
     with reading() as (home, registry):
         state = read_status(home, registry.access(now()))
         active = registry.certificates(state=CertificateState.ACTIVE)
+        log = _log_trouble(registry)
         keys = {key.serial for key in registry.keys(retired=False) if key.state is KeyState.ACTIVE}
     soon = now() + SOON
     ending = [one for one in active if one.key_serial in keys and one.not_after < soon]
     if as_json:
         rows = [{"user": one.user, "key": one.key_serial, "not_after": one.not_after} for one in ending]
         print_json(
-            {**state.as_dict(), "sound": state.is_sound, "active_keys": len(keys), "ending_soon": rows}
+            {
+                **state.as_dict(),
+                "sound": state.is_sound and not log,
+                "log": log or "unbroken end",
+                "active_keys": len(keys),
+                "ending_soon": rows,
+            }
         )
     else:
         _print_status(state, len(keys))
+        if log:
+            click.echo(f"REGISTRY: {log}")
         for one in ending:
             click.echo(
                 f"{one.user}'s certificate on YubiKey {one.key_serial} ends {one.not_after:%Y-%m-%d}: "
                 f"`pivgate key provision --user {one.user} --replace` gives them a new one."
             )
-    if not state.is_sound:
+    if log or not state.is_sound:
         click.get_current_context().exit(GateError.exit_code)
+
+
+def _log_trouble(registry: "Registry") -> str:
+    try:
+        registry.check_head()
+    except RefusedError as error:
+        return f"{error.message}. {error.hint}"
+    return ""
 
 
 def _print_status(state: "Status", active_keys: int) -> None:

@@ -56,11 +56,11 @@ def members(name: str, as_json: bool) -> None:
 @click.argument("user")
 def join(name: str, user: str) -> None:
     """Put a person into a group; sites of the group open for them at once."""
-    from pivgate.enrolment.access import bring_tree_to_registry
+    from pivgate.enrolment.access import grant
 
     with changing() as (home, registry):
         registry.add_member(name, user, actor=actor(), now=now())
-        bring_tree_to_registry(home, registry, now())
+        grant(home, registry, user, now())
     click.echo(f"{user} is in {name}.")
 
 
@@ -71,7 +71,7 @@ def leave(name: str, user: str) -> None:
     """Take a person out of a group; sites of the group close for them at once."""
     from pivgate.enrolment.access import leave_group
 
-    with changing() as (home, registry):
+    with changing(withdrawing=True) as (home, registry):
         leave_group(home, registry, name, user, actor=actor(), now=now())
     click.echo(f"{user} is no longer in {name}.")
 
@@ -84,6 +84,6 @@ def remove(name: str, yes: bool) -> None:
     from pivgate.enrolment.access import remove_group
 
     confirm(f"Remove group {name}?", name, yes=yes)
-    with changing() as (home, registry):
+    with changing(withdrawing=True) as (home, registry):
         remove_group(home, registry, name, actor=actor(), now=now())
     click.echo(f"Group {name} removed.")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``pivgate key``: the life of a key, from the factory to its end."""
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from pivgate.cli.workplace import actor, changing, now, reading
 if TYPE_CHECKING:
     from pivgate.registry.records import Key
     from pivgate.registry.store import Registry
+
+_SERIAL = re.compile("[0-9]{1,10}")
 
 # RFC 5280, section 5.3.1. A hold is not a revocation: that is `key lost`.
 REASONS = (
@@ -64,7 +67,7 @@ def revoke(which: str, reason: str, yes: bool) -> None:
             f"certificate {certificate.fingerprint[:16]}…: {certificate.state_at(now())}"
         )
     confirm("Revoke all of this for good?", which, yes=yes)
-    with changing() as (home, registry):
+    with changing(withdrawing=True) as (home, registry):
         started = time.perf_counter()
         if ended:
             withdrawal = revoke_key(home, registry, ended, RevocationReason(reason), actor=actor(), now=now())
@@ -81,7 +84,7 @@ def _named_by_serial(registry: "Registry", which: str) -> "Key | None":
     from pivgate.registry.states import KeyState
 
     try:
-        named = registry.key(int(which)) if which.isascii() and which.isdigit() else None
+        named = registry.key(int(which)) if _SERIAL.fullmatch(which) else None
     except UnknownError:
         return None
     return named if named and named.state is not KeyState.RETIRED else None
@@ -95,7 +98,7 @@ def lost(serial: int) -> None:
     from pivgate.enrolment.access import set_key_state
     from pivgate.registry.states import KeyState
 
-    with changing() as (home, registry):
+    with changing(withdrawing=True) as (home, registry):
         started = time.perf_counter()
         item = registry.key(serial)
         withdrawal = set_key_state(home, registry, item, KeyState.LOST, "lost", actor=actor(), now=now())

@@ -100,7 +100,7 @@ def remove(name: str, yes: bool) -> None:
     from pivgate.enrolment.access import remove_user
 
     confirm(f"Remove {name} and revoke each of their certificates, for good?", name, yes=yes)
-    with changing() as (home, registry):
+    with changing(withdrawing=True) as (home, registry):
         started = time.perf_counter()
         withdrawal = remove_user(home, registry, name, actor=actor(), now=now())
     click.echo(f"User {name} removed; certificates withdrawn: {len(withdrawal.fingerprints)}.")

@@ -2,14 +2,15 @@
 """Grant and withdraw access in the order that never opens more than the registry says.
 
 Withdrawing: tree first, then registry. Granting: registry first, then tree. A process killed between the
-two leaves the tree narrower than the registry; the next command that changes anything mends that.
+two leaves the tree narrower than the registry. Only what grants something to that very person, and
+``pivgate up``, which says so, widens it again: a withdrawal that was cut short never comes back by the way.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pivgate.gate.access import Changes, synchronise, withdraw
+from pivgate.gate.access import Changes, drift, synchronise, withdraw
 from pivgate.registry.faults import UnknownError
 from pivgate.registry.records import Certificate, Key
 from pivgate.registry.states import CertificateState, KeyState, RevocationReason
@@ -33,8 +34,26 @@ class Withdrawal:
 
 
 def bring_tree_to_registry(home: Home, registry: Registry, now: datetime) -> Changes:
-    """Make the access tree say what the registry says."""
+    """Make the access tree say what the registry says, for everybody."""
     return synchronise(home.access, registry.access(now))
+
+
+def grant(home: Home, registry: Registry, user: str, now: datetime) -> None:
+    """Let a person in where the registry lets them in, and nobody else who is out."""
+    _settle(home, registry, now, _access_of(registry, user, now))
+
+
+def _settle(
+    home: Home, registry: Registry, now: datetime, admitted: frozenset[tuple[str, str]] = frozenset()
+) -> None:
+    """Bring the tree to the registry, without letting in anybody who is out, but for the admitted."""
+    _narrow(home, registry.access(now), admitted)
+
+
+def _narrow(
+    home: Home, wanted: frozenset[tuple[str, str]], admitted: frozenset[tuple[str, str]] = frozenset()
+) -> None:
+    synchronise(home.access, wanted - (drift(home.access, wanted).missing - admitted))
 
 
 def _withdraw(
@@ -74,7 +93,7 @@ def revoke_certificates(
     withdrawal = _withdraw(home, registry, chosen, now)
     for certificate in chosen:
         registry.revoke_certificate(certificate.fingerprint, reason, actor=actor, now=now)
-    bring_tree_to_registry(home, registry, now)
+    _settle(home, registry, now)
     return withdrawal
 
 
@@ -84,7 +103,7 @@ def revoke_key(
     """End the life of a key: it is retired and all its certificates are revoked."""
     withdrawal = _withdraw(home, registry, registry.certificates(key=key.serial), now)
     registry.revoke_key(key.serial, reason, actor=actor, now=now)
-    bring_tree_to_registry(home, registry, now)
+    _settle(home, registry, now)
     return withdrawal
 
 
@@ -96,7 +115,10 @@ def set_key_state(
     if state is not KeyState.ACTIVE:
         withdrawal = _withdraw(home, registry, registry.certificates(key=key.serial), now)
     registry.set_key_state(key.serial, state, reason, actor=actor, now=now)
-    bring_tree_to_registry(home, registry, now)
+    if state is KeyState.ACTIVE:
+        grant(home, registry, key.user, now)
+    else:
+        _settle(home, registry, now)
     return withdrawal
 
 
@@ -106,21 +128,21 @@ def remove_user(home: Home, registry: Registry, name: str, *, actor: str, now: d
     theirs = [one for one in registry.certificates(user=name) if one.state_at(now) not in _FINAL]
     withdrawal = _withdraw(home, registry, theirs, now)
     registry.remove_user(name, actor=actor, now=now)
-    bring_tree_to_registry(home, registry, now)
+    _settle(home, registry, now)
     return withdrawal
 
 
 def leave_group(home: Home, registry: Registry, group: str, user: str, *, actor: str, now: datetime) -> None:
     """Take a person out of a group."""
     theirs = {certificate.fingerprint for certificate in registry.certificates(user=user)}
-    remaining = {pair for pair in registry.access(now) if not (pair[0] == group and pair[1] in theirs)}
-    synchronise(home.access, frozenset(remaining))
+    wanted = registry.access(now)
+    _narrow(home, frozenset(pair for pair in wanted if not (pair[0] == group and pair[1] in theirs)))
     registry.remove_member(group, user, actor=actor, now=now)
-    bring_tree_to_registry(home, registry, now)
+    _settle(home, registry, now)
 
 
 def remove_group(home: Home, registry: Registry, group: str, *, actor: str, now: datetime) -> None:
     """Remove a group; nobody is admitted by it any more."""
-    synchronise(home.access, frozenset(pair for pair in registry.access(now) if pair[0] != group))
+    _narrow(home, frozenset(pair for pair in registry.access(now) if pair[0] != group))
     registry.remove_group(group, actor=actor, now=now)
-    bring_tree_to_registry(home, registry, now)
+    _settle(home, registry, now)

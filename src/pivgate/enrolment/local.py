@@ -13,9 +13,10 @@ from pivgate.authority.issue import Authority, issue_client
 from pivgate.authority.names import Subject
 from pivgate.authority.policy import check_public_key
 from pivgate.authority.request import parse_request
-from pivgate.enrolment.access import bring_tree_to_registry
+from pivgate.enrolment.access import grant
 from pivgate.errors import RefusedError
 from pivgate.files import exclusive_lock
+from pivgate.gate.access import withdraw
 from pivgate.registry.faults import UnknownError
 from pivgate.registry.records import Certificate, Key
 from pivgate.registry.states import CertificateState, KeyState
@@ -77,6 +78,7 @@ class LocalEnrolment:
 
     def look_up(self, facts: KeyFacts) -> Resume:
         """Say what the registry knows of a key, and refuse one that may not be provisioned."""
+        self._registry.check_head()
         self._facts = facts
         key = self._registered(facts.serial)
         if key is None:
@@ -142,9 +144,13 @@ class LocalEnrolment:
         """Admit the certificate: registry first, then the access tree."""
         fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
         with exclusive_lock(self._home.lock):
-            if self._registry.certificate(fingerprint).state is not CertificateState.ACTIVE:
+            record = self._registry.certificate(fingerprint)
+            if record.state is not CertificateState.ACTIVE:
+                # What it supersedes is out of the tree before the registry says so.
+                older = self._registry.certificates(key=record.key_serial, state=CertificateState.ACTIVE)
+                withdraw(self._home.access, [one.fingerprint for one in older])
                 self._registry.activate_certificate(fingerprint, actor=self._actor, now=self._clock())
-            bring_tree_to_registry(self._home, self._registry, self._clock())
+            grant(self._home, self._registry, self._user.name, self._clock())
 
     def _registered(self, serial: int) -> Key | None:
         """Return the registration in which this key is now; a retired one is history."""

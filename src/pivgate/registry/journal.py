@@ -90,6 +90,24 @@ class Journal(Database):
         with self.reading() as connection:
             return verify_chain(_all(connection), head, *witnesses)
 
+    def check_head(self) -> None:
+        """Refuse a registry that is older than the end of its log, or another one; quick, at any length.
+
+        An older copy that was put back knows nothing of later revocations: nothing may be granted from it.
+
+        Raises:
+            AuditError: Its events do not go on from what the head file says, or that is missing or damaged.
+            StorageError: The head file cannot be read.
+        """
+        known = read_head(self.audit_head_path)
+        if not self._continues(known):
+            raise AuditError(
+                f"The registry is not the one whose log ended with event {known.sequence}: "
+                "an older copy may have been put back, and with it access that was revoked since",
+                "Nothing is granted from it. Look at `pivgate audit log`; when the copy was put back on "
+                "purpose, revoke again what was revoked since, then `pivgate audit accept`.",
+            )
+
     def accept_log(self, reason: str, *, actor: str, now: datetime) -> Head:
         """Make the log as it stands the one to be continued, after a backup was put back.
 

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When the registry is broken, old or busy: access can still be taken away, and nothing is given back unseen."""
+
+import shutil
+
+import pytest
+
+from tests.cli.conftest import ALICE, Machine, refused
+
+
+@pytest.fixture
+def gate(provisioned: Machine) -> Machine:
+    provisioned.good("site", "add", "app.localhost", "127.0.0.1:9")
+    provisioned.good("up")
+    return provisioned
+
+
+@pytest.mark.parametrize("harm", ["damaged", "missing"])
+def test_the_gate_is_closed_without_a_registry(gate: Machine, harm: str) -> None:
+    if harm == "damaged":
+        gate.home.registry.write_bytes(b"not a database" * 1000)
+    else:
+        gate.home.registry.unlink()
+    done = gate.good("down")
+    assert "The gate is down" in done.out
+    assert "could not be recorded" in done.err
+
+
+def test_a_revocation_that_cannot_be_read_up_names_the_way_out(gate: Machine) -> None:
+    gate.home.registry.write_bytes(b"not a database" * 1000)
+    refused(gate.run("key", "lost", str(ALICE)), 8, "pivgate down")
+
+
+def test_an_older_registry_grants_nothing(gate: Machine) -> None:
+    backup = gate.root / "backup.sqlite"
+    shutil.copy(gate.home.registry, backup)
+    for name in ("-wal", "-shm"):
+        assert not gate.home.registry.with_name(gate.home.registry.name + name).exists()
+    gate.good("group", "add", "staff")
+    gate.good("key", "revoke", "alice", "--yes")
+    shutil.copy(backup, gate.home.registry)
+
+    for command in (["up"], ["group", "add", "staff"], ["user", "add", "bob"]):
+        refused(gate.run(*command), 1, "older copy", "audit accept")
+    refused(gate.provision("alice"), 1, "older copy")
+    assert gate.run("status").status == 6
+    assert "older copy" in gate.run("status").out
+    assert not list(gate.home.access.glob("*/*"))
+
+    gate.good("key", "lost", str(ALICE))
+    assert not list(gate.home.access.glob("*/*"))
+    gate.good("audit", "accept", "--reason", "disk died, backup of the morning", "--yes")
+    gate.good("up")
+    assert not list(gate.home.access.glob("*/*"))
+    gate.good("audit", "verify")
+
+
+def test_a_withdrawal_that_was_cut_short_does_not_come_back_by_the_way(provisioned: Machine) -> None:
+    (entry,) = provisioned.home.access.glob("*/*")
+    entry.unlink()
+    provisioned.good("user", "add", "bob")
+    provisioned.good("group", "add", "staff")
+    provisioned.good("group", "join", "staff", "bob")
+    provisioned.good("group", "leave", "staff", "bob")
+    provisioned.good("user", "remove", "bob", "--yes")
+    assert not list(provisioned.home.access.glob("*/*"))
+    provisioned.good("site", "add", "app.localhost", "127.0.0.1:9")
+    assert "Access tree mended: 1 added" in provisioned.good("up").out
+    assert entry.exists()
+
+
+def test_a_home_is_the_same_by_any_path(gate: Machine) -> None:
+    link = gate.root / "link"
+    link.symlink_to(gate.home.root)
+    assert gate.run("--home", link, "status", "--json").json()["running"] is True
+    assert "The gate is down" in gate.good("--home", link, "down").out
+    assert gate.run("status").status == 6
