@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When the registry is broken, old or busy: access can still be taken away, and nothing is given back unseen."""
+"""When the registry is broken or old, access can still be taken away, and none is given back unseen."""
 
 import shutil
 
