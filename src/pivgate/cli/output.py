@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -15,9 +15,18 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 yes_option = click.option("--yes", is_flag=True, help="Do it without asking.")
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Say whether a person is at the other end; a stream that was closed before we began is None."""
+    return stream is not None and stream.isatty()
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON; times as ISO 8601 in UTC."""
-    click.echo(json.dumps(value, indent=2, default=_encode, ensure_ascii=False))
+    text = json.dumps(value, indent=2, default=_encode, ensure_ascii=False)
+    # Beyond the structure's line ends, what cannot be seen stands in texts only, where JSON has escapes.
+    click.echo(
+        "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
+    )
 
 
 def _encode(value: object) -> str:
@@ -40,15 +49,15 @@ def print_rows(
     if as_json:
         print_json(list(rows))
     elif not rows:
-        click.echo(empty, err=not sys.stdout.isatty())
-    elif sys.stdout.isatty():
+        click.echo(empty, err=not is_terminal(sys.stdout))
+    elif is_terminal(sys.stdout):
         _print_table(columns, rows)
     else:
         _print_plain(columns, rows)
 
 
 def show(value: object) -> str:
-    """Return a value as a person reads it."""
+    """Return a value as a person reads it, on one line; what could steer a terminal is escaped."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -56,8 +65,12 @@ def show(value: object) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value)) or "-"
-    return str(value)
+        return _visible(", ".join(map(str, value))) or "-"
+    return _visible(str(value))
+
+
+def _visible(text: str) -> str:
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _print_table(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -97,7 +110,7 @@ def confirm(question: str, word: str, *, yes: bool) -> None:
 
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not is_terminal(sys.stdin):
         raise InputError(f"{question} There is nobody to ask", "Run the command again with --yes.")
     typed = click.prompt(f"{question}\nType {word!r} to go on", default="", show_default=False)
     if typed.strip() != word:
@@ -106,7 +119,7 @@ def confirm(question: str, word: str, *, yes: bool) -> None:
 
 def busy(label: str, work: Callable[[], T]) -> T:
     """Do something that can take over a second, with a spinner where a person watches."""
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         return work()
     from rich.console import Console
 
