@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
+from pivgate.cli.output import is_terminal
 from pivgate.errors import SecretError
-from pivgate.files import read_file
+from pivgate.files import storage_error
 
 _MAXIMUM = 4096
 
@@ -46,13 +47,18 @@ class SecretSource:
             StorageError: The file cannot be read.
         """
         if file is not None and str(file) == "-":
+            if sys.stdin is None:
+                raise SecretError(
+                    f"The {self.name} is to come from standard input, which is closed",
+                    f"Open it, or give a file with {self.option}.",
+                )
             return self._clean(sys.stdin.buffer.readline(_MAXIMUM + 1))
         if file is not None:
-            return self._clean(read_file(file))
+            return self._clean(_beginning(file))
         if directory := os.environ.get("CREDENTIALS_DIRECTORY"):
             path = Path(directory) / self.credential
             if path.exists():
-                return self._clean(read_file(path))
+                return self._clean(_beginning(path))
         return None
 
     def ask(self, file: Path | None, *, new: bool = False, advice: str = "") -> str:
@@ -69,7 +75,7 @@ class SecretSource:
         given = self.given(file)
         if given is not None:
             return given
-        if not sys.stdin.isatty():
+        if not is_terminal(sys.stdin):
             raise SecretError(
                 f"The {self.name} is needed, and there is nobody to ask for it",
                 f"Give a file with {self.option} (`-` reads standard input), "
@@ -96,6 +102,15 @@ class SecretSource:
             return data.decode().rstrip("\r\n")
         except UnicodeDecodeError:
             raise SecretError(f"The {self.name} is not UTF-8 text", "Check the file.") from None
+
+
+def _beginning(file: Path) -> bytes:
+    # No more than shows that it is too long: a device may have no end.
+    try:
+        with file.open("rb") as opened:
+            return opened.read(_MAXIMUM + 1)
+    except OSError as error:
+        raise storage_error("read", file, error) from error
 
 
 PASSPHRASE = SecretSource("passphrase of the authority's key", "--passphrase-file", "pivgate-passphrase")
