@@ -212,7 +212,14 @@ def load_settings(home: Home) -> Settings:
         HomeError: There is no home there.
         StorageError: The file cannot be read or is damaged.
     """
-    if not home.root.is_dir() or not home.settings.exists():
+    try:
+        there = home.root.is_dir() and home.settings.exists()
+    except OSError as error:
+        raise HomeError(
+            f"{home.root} cannot be a pivgate home: {error.strerror}",
+            "Name another with --home or PIVGATE_HOME.",
+        ) from error
+    if not there:
         raise HomeError(
             f"There is no pivgate home at {home.root}",
             "Create one with `pivgate init`, or name another with --home or PIVGATE_HOME.",

@@ -6,6 +6,9 @@ import click
 from pivgate.cli.output import confirm, json_option, print_json, print_rows, yes_option
 from pivgate.cli.workplace import actor, changing, now, reading
 
+# SQLite counts in 64 bits with a sign (sqlite.org/datatype3.html).
+_COUNT_LIMIT = 2**63 - 1
+
 
 @click.group()
 def audit() -> None:
@@ -13,7 +16,7 @@ def audit() -> None:
 
 
 @audit.command()
-@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the newest N events.")
+@click.option("--last", type=click.IntRange(1, _COUNT_LIMIT), metavar="N", help="Only the newest N events.")
 @json_option
 def log(last: int | None, as_json: bool) -> None:
     """List the events, oldest first."""

@@ -21,6 +21,7 @@ from pivgate.registry.withdrawal import move_certificate, move_key
 # Fewer digits would fit many a name and many a serial number by chance.
 _PREFIX = re.compile(r"[0-9a-f]{8,64}")
 _SERIAL_NUMBER = re.compile(r"[0-9a-f]{1,42}")
+_DECIMAL = re.compile(r"[0-9]{1,20}")
 
 
 class Certificates(Database):
@@ -215,7 +216,8 @@ def _matching(selector: str) -> Select[Any]:
         ways.append(certificates.c.fingerprint.between(digits, digits + "g"))
     if _SERIAL_NUMBER.fullmatch(digits):
         ways.append(certificates.c.serial_number == digits.lstrip("0"))
-    if selector.isascii() and selector.isdigit() and int(selector) < SERIAL_LIMIT:
+    # The digits are counted first: Python turns only so many into a number.
+    if _DECIMAL.fullmatch(selector) and int(selector) < SERIAL_LIMIT:
         ways.append(certificates.c.key_id.in_(select(keys.c.id).where(keys.c.serial == int(selector))))
     if selector.isascii():
         owners = select(users.c.id).where(users.c.name == selector)
