@@ -2,9 +2,13 @@
 """Create a home in one step: it is there whole, or not at all."""
 
 import fcntl
+import glob
+import ipaddress
 import json
 import os
+import re
 import shutil
+import stat
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,10 +24,14 @@ from pivgate.authority.probes import issue_probes
 from pivgate.errors import HomeError, InputError
 from pivgate.files import PUBLIC_FILE, make_private_directory, storage_error, write_atomic
 from pivgate.gate.snippet import initial_caddyfile
+from pivgate.names import quoted
 from pivgate.registry.store import Registry
 from pivgate.settings import Home
 
 _CONTACT_LIMIT = 200
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+# RFC 1123, section 2.1. A name whose last label is all digits would be a mistyped IPv4 address.
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}")
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,32 @@ class Founding:
     http_port: int
     listen: str = ""
     unprotected: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse an address that is none, and one port for both purposes.
+
+        Raises:
+            InputError: One of these.
+        """
+        if self.listen and not _HOST_NAME.fullmatch(self.listen) and not _is_ip_address(self.listen):
+            raise InputError(
+                f"{quoted(self.listen)} is no address to listen on",
+                "Give an IP address or a host name of this machine, without a port.",
+            )
+        if self.http_port == self.https_port:
+            raise InputError(
+                f"Port {self.http_port} cannot be for both HTTP and HTTPS",
+                "Give different ones with --http-port and --https-port.",
+            )
+
+
+def _is_ip_address(text: str) -> bool:
+    # A zone (RFC 4007, section 11) may hold anything, also what means something in a Caddyfile.
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 @dataclass(frozen=True)
@@ -76,7 +110,9 @@ def check_free(home: Home) -> None:
                 "Use it as it is, or name another place with --home. To start anew, move it away yourself: "
                 "the keys that its authority signed will then no longer work.",
             )
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        if root.exists() and not root.is_dir():
+            raise HomeError(f"{root} is not a folder", "Name an empty or new folder with --home.")
+        if root.exists() and any(root.iterdir()):
             raise HomeError(f"{root} exists and is not empty", "Name an empty or new folder with --home.")
     except OSError as error:
         raise storage_error("look at", root, error) from error
@@ -180,7 +216,10 @@ def _prefix(root: Path) -> str:
 
 def _sweep(root: Path) -> None:
     """Remove the building sites of inits that were killed."""
-    for leftover in root.parent.glob(f"{_prefix(root)}*"):
+    for leftover in root.parent.glob(f"{glob.escape(_prefix(root))}*"):
+        found = leftover.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            continue
         descriptor = os.open(leftover, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
