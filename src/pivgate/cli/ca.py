@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``pivgate ca``: the authority's certificate and its revocation list."""
 
+import os
+import stat
 import sys
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import click
 from pivgate.cli.output import json_option, print_json
 from pivgate.cli.secrets import PASSPHRASE
 from pivgate.cli.workplace import actor, changing, current_home, now
-from pivgate.files import PUBLIC_FILE, write_atomic
+from pivgate.errors import StorageError
+from pivgate.files import PUBLIC_FILE, storage_error, write_atomic
 from pivgate.settings import load_settings
 
 
@@ -59,6 +62,7 @@ def export(der: bool, out: Path | None) -> None:
 
     home = current_home()
     load_settings(home)
+    _check_output(out)
     _put(load_certificate(home).public_bytes(Encoding.DER if der else Encoding.PEM), out)
 
 
@@ -79,6 +83,7 @@ def crl(der: bool, out: Path | None, passphrase_file: Path | None) -> None:
 
     home = current_home()
     load_settings(home)
+    _check_output(out)
     authority = unlock(home, lambda: PASSPHRASE.ask(passphrase_file), now())
     with changing() as (_, registry):
         revoked = [Revoked(row.serial_number, row.revoked_at, row.reason) for row in registry.revoked(now())]
@@ -92,9 +97,24 @@ def crl(der: bool, out: Path | None, passphrase_file: Path | None) -> None:
     )
 
 
+def _check_output(out: Path | None) -> None:
+    # Before anything is signed: a list that nobody got would have used up a number.
+    if out is None and sys.stdout is None:
+        raise StorageError("Standard output is closed", "Name a file with --out.")
+    if out is not None and not out.parent.is_dir():
+        raise StorageError(f"There is no folder {out.parent}", "Create it, or name another file with --out.")
+
+
 def _put(data: bytes, out: Path | None) -> None:
     if out is None:
         sys.stdout.buffer.write(data)
-    else:
-        write_atomic(out, data, PUBLIC_FILE)
-        click.echo(f"Written to {out}.", err=True)
+        return
+    try:
+        if not os.path.lexists(out) or stat.S_ISREG(out.lstat().st_mode):
+            write_atomic(out, data, PUBLIC_FILE)
+        else:
+            # A device, a pipe or a link is written to, as a shell would; never replaced by a file.
+            out.write_bytes(data)
+    except OSError as error:
+        raise storage_error("write", out, error) from error
+    click.echo(f"Written to {out}.", err=True)
