@@ -7,6 +7,7 @@ import click
 
 from pivgate.cli.output import confirm, json_option, print_fields, print_json, print_rows, show, yes_option
 from pivgate.cli.workplace import actor, changing, now, reading
+from pivgate.errors import InputError
 
 
 @click.group()
@@ -21,6 +22,11 @@ def user() -> None:
 @click.option("--group", "groups", multiple=True, help="Put them into this group, too; may be repeated.")
 def add(name: str, display_name: str, email: str | None, groups: tuple[str, ...]) -> None:
     """Enter a person into the registry. They get in when they have a key."""
+    if "everyone" in groups:
+        raise InputError(
+            "Nobody is put into the group everyone",
+            "It holds each person with an active key by itself: leave out --group everyone.",
+        )
     with changing() as (_, registry):
         for group in groups:
             registry.members(group)  # an unknown one is refused before anything is written
