@@ -142,7 +142,7 @@ def test_a_site_brings_its_own_certificate(gate: Machine, upstream: str) -> None
     broken = gate.root / "broken.pem"
     broken.write_text("not a certificate")
     before = gate.home.caddyfile.read_bytes()
-    refused(gate.run("site", "add", "two.example.com", upstream, "--certificate", broken, "--key", key), 6)
+    refused(gate.run("site", "add", "two.example.com", upstream, "--certificate", broken, "--key", key), 2)
     assert gate.home.caddyfile.read_bytes() == before
 
 

@@ -30,9 +30,16 @@ def site() -> None:
 @click.option("--allow", "group", default="everyone", show_default=True, help="Group that is let in.")
 @click.option("--tls", help="What follows `tls` in a Caddyfile: `internal`, an e-mail address for ACME.")
 @click.option(
-    "--certificate", type=click.Path(path_type=Path, exists=True), help="The site's own certificate, PEM."
+    "--certificate",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The site's own certificate, PEM.",
 )
-@click.option("--key", "key_file", type=click.Path(path_type=Path, exists=True), help="Its private key, PEM.")
+@click.option(
+    "--key",
+    "key_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Its private key, PEM.",
+)
 def add(
     address: str, upstream: str, group: str, tls: str | None, certificate: Path | None, key_file: Path | None
 ) -> None:
@@ -44,6 +51,8 @@ def add(
             "A certificate of the site's own needs both --certificate and --key, and no --tls",
             "Give both files, or neither.",
         )
+    if certificate and key_file:
+        _check_pair(certificate, key_file)
     words = f"{certificate.absolute()} {key_file.absolute()}" if certificate and key_file else tls or ""
     with changing() as (home, registry):
         _check_group(registry, group)
@@ -110,6 +119,34 @@ def check(as_json: bool) -> None:
         as_json=as_json,
         empty="The configuration is sound. The gate is not running: no knocks.",
     )
+
+
+def _check_pair(certificate: Path, key: Path) -> None:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.x509 import load_pem_x509_certificate
+
+    for file in (certificate, key):
+        if not file.is_file():
+            raise InputError(
+                f"{file} is not a regular file", "Give a file that Caddy can read time and again."
+            )
+    try:
+        certified = load_pem_x509_certificate(read_file(certificate)).public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise InputError(
+            f"{certificate} does not begin with a certificate in PEM", "Give the site's certificate chain."
+        ) from error
+    try:
+        private = load_pem_private_key(read_file(key), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise InputError(
+            f"{key} is not a private key in PEM, without a passphrase", "Give the site's private key."
+        ) from error
+    if private.public_key() != certified:
+        raise InputError(
+            f"The key {key} does not belong to the certificate {certificate}", "Give the two that match."
+        )
 
 
 def _check_group(registry: "Registry", name: str) -> None:
