@@ -1,78 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``pivgate``: its table of commands, and the only place that prints errors and exits."""
+"""The entry of the command ``pivgate``: it imports next to nothing, so that Ctrl-C ends it quietly."""
 
 import os
 import sys
-from pathlib import Path
-from typing import NoReturn
-
-import click
-
-from pivgate import __version__
-from pivgate.cli.lazy import LazyGroup
-from pivgate.errors import PivgateError
 
 INTERRUPTED = 130
 
-# Name → (module, function, one line of help). Modules are imported only when their command runs:
-# `pivgate --help` must not pay for cryptography, SQLAlchemy or yubikit.
-COMMANDS = {
-    "init": ("pivgate.cli.init", "init", "Create a home: authority, registry, Caddyfile."),
-    "demo": ("pivgate.cli.demo", "demo", "Show the whole story here, with an emulated YubiKey."),
-    "up": ("pivgate.cli.gate", "up", "Start the gate, or bring a running one to the Caddyfile."),
-    "down": ("pivgate.cli.gate", "down", "Stop the gate."),
-    "status": ("pivgate.cli.gate", "status", "Show what runs, which sites, and whether anything is off."),
-    "site": ("pivgate.cli.site", "site", "Sites behind the gate."),
-    "user": ("pivgate.cli.user", "user", "People who may hold keys."),
-    "group": ("pivgate.cli.group", "group", "Groups of people, which sites admit."),
-    "key": ("pivgate.cli.key", "key", "YubiKeys: provision, look at, revoke, find again."),
-    "ca": ("pivgate.cli.ca", "ca", "The certificate authority."),
-    "audit": ("pivgate.cli.audit", "audit", "What happened, and proof that nothing was changed."),
-}
 
-
-@click.group(
-    cls=LazyGroup,
-    commands_table=COMMANDS,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-@click.option(
-    "--home",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The folder that holds everything.  [default: $PIVGATE_HOME, /var/lib/pivgate for root, "
-    "else ~/.local/share/pivgate]",
-)
-@click.version_option(__version__, message="%(prog)s %(version)s")
-@click.pass_context
-def pivgate(context: click.Context, home: Path | None) -> None:
-    """Put web sites behind hardware keys.
-
-    Start with `pivgate demo`, which needs no hardware, or with `pivgate init`.
-    """
-    context.obj = home
-
-
-def main() -> NoReturn:
-    """Run the command line; print errors as what happened and what to do next; exit."""
+def main() -> None:
+    """Run the command line and exit, whenever it is interrupted with the documented exit code."""
     try:
-        code = pivgate.main(standalone_mode=False)
-    except PivgateError as error:
-        _print_error(error.message, error.hint)
-        sys.exit(error.exit_code)
-    except click.exceptions.Abort:
-        _print_error("Interrupted", "Run the same command again: it completes what was begun.")
+        _occupy_standard_streams()
+        from pivgate.cli.commands import run
+
+        sys.exit(run())
+    except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _print_error(message: str, hint: str) -> None:
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {message}", err=True, color=_colour())
-    if hint:
-        click.echo(f"{click.style('What to do:', bold=True)} {hint}", err=True, color=_colour())
-
-
-def _colour() -> bool | None:
-    return False if os.environ.get("NO_COLOR") else None
+def _occupy_standard_streams() -> None:
+    # Else the next file opened, the lock or the registry, would get the number of a closed stream, and
+    # a program that we start would write its messages into it.
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
