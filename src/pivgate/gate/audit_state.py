@@ -13,6 +13,7 @@ from pivgate.gate.snippet import (
     EMAIL_PATTERN,
     FINGERPRINT_ENTRY,
     GROUP_PATTERN,
+    UPGRADE_PATTERN,
     USER_PATTERN,
 )
 
@@ -34,6 +35,7 @@ _ALLOWED: Final = {**_REQUIRED, _EMAIL: "{http.request.tls.client.san.emails.0}"
 _CONNECTION_CHECK: Final = {
     "vars_regexp": {"{http.request.header.Connection}": {"pattern": CONNECTION_PATTERN}}
 }
+_UPGRADE_CHECK: Final = {"vars_regexp": {"{http.request.header.Upgrade}": {"pattern": UPGRADE_PATTERN}}}
 _SUBJECT_CHECK: Final = {
     "vars_regexp": {"{http.request.tls.client.subject}": {"name": _CAPTURE, "pattern": USER_PATTERN}}
 }
@@ -54,6 +56,7 @@ class Passed:
     Attributes:
         groups: Groups whose folder held an entry for its certificate.
         connection: Its Connection header names nothing that a proxy would remove for the client.
+        upgrade: Its Upgrade header names no other protocol than WebSocket.
         named: Its certificate's subject is one common name in our alphabet, which was captured.
         addressed: Its certificate has an e-mail address that can stand in a header.
         deleted: Patterns of header names that were deleted.
@@ -63,6 +66,7 @@ class Passed:
 
     groups: tuple[str, ...] = ()
     connection: bool = False
+    upgrade: bool = False
     named: bool = False
     addressed: bool = False
     deleted: frozenset[str] = frozenset()
@@ -79,6 +83,8 @@ class Passed:
         """What an upstream must not be reached without; empty when nothing is missing."""
         if not self.connection:
             return "the check of the Connection header"
+        if not self.upgrade:
+            return "the check of the Upgrade header"
         if not self.named:
             return "the check of the certificate's subject"
         if not self.deleted >= _DELETIONS:
@@ -96,6 +102,7 @@ class Passed:
         return Passed(
             groups=tuple(group for group in self.groups if group in other.groups),
             connection=self.connection and other.connection,
+            upgrade=self.upgrade and other.upgrade,
             named=self.named and other.named,
             addressed=self.addressed and other.addressed,
             deleted=self.deleted & other.deleted,
@@ -110,6 +117,8 @@ class Passed:
         negated = _only_negated(route)
         if negated == _CONNECTION_CHECK:
             return replace(self, connection=True)
+        if negated == _UPGRADE_CHECK:
+            return replace(self, upgrade=True)
         if negated == _SUBJECT_CHECK:
             return replace(self, named=True)
         return self

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     NOT_A_MEMBER = "Your key is in order, but this site is for the group {args[0]}, and you are not in it."
     NAMELESS = "The certificate on your key does not name a user in the way this gate expects."
     CONNECTION_HEADER = "The Connection header of your request names a field that has to stay."
+    UPGRADE_HEADER = "Your request asks for another protocol than WebSocket in its Upgrade header."
 
 
 def check_contact(contact: str) -> None:

@@ -26,7 +26,11 @@ GROUP_PATTERN: Final = "[a-z0-9][a-z0-9_-]{0,62}"
 
 # What may stand in Connection. A proxy removes every header field named there, so a client could make
 # the identity headers vanish on their way to the upstream (RFC 9110, section 7.6.1).
-CONNECTION_PATTERN: Final = r"^(?i)([ \t]*(keep-alive|close|upgrade|te|http2-settings)?[ \t]*(,|$))*$"
+CONNECTION_PATTERN: Final = r"^(?i)([ \t]*(keep-alive|close|upgrade|te)?[ \t]*(,|$))*$"
+
+# What may stand in Upgrade; repeated fields are joined with commas here. After an answer of 101 a proxy only
+# copies bytes, so with h2c (RFC 7540, section 3.2) every later request would pass the gate unseen.
+UPGRADE_PATTERN: Final = "^(?i)(websocket)?$"
 
 # The alphabet of pivgate.names.check_user_name, as Go writes it in a distinguished name (RFC 2253 escapes
 # a plus sign). Both ends are anchored: the subject is this one attribute or the request is refused.
@@ -114,6 +118,11 @@ def render(wanted: SnippetInput) -> str:
 		@pivgate_connection not vars_regexp {{http.request.header.Connection}} `{CONNECTION_PATTERN}`
 		handle @pivgate_connection {{
 			import pivgate-refuse 400 "{Reason.CONNECTION_HEADER}"
+		}}
+
+		@pivgate_upgrade not vars_regexp {{http.request.header.Upgrade}} `{UPGRADE_PATTERN}`
+		handle @pivgate_upgrade {{
+			import pivgate-refuse 400 "{Reason.UPGRADE_HEADER}"
 		}}
 
 		@pivgate_unlisted not file {{

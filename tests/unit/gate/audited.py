@@ -67,12 +67,12 @@ class Config:
 
     @property
     def gate(self) -> list[dict[str, Any]]:
-        """The routes of the gate: connection, tree, name, headers, e-mail, block."""
+        """The routes of the gate: connection, upgrade, tree, name, headers, e-mail, block."""
         return self.beside[0]["handle"][0]["routes"]
 
     @property
     def tree(self) -> dict[str, Any]:
-        return self.gate[1]
+        return self.gate[2]
 
     @property
     def lookup(self) -> dict[str, Any]:
@@ -80,11 +80,11 @@ class Config:
 
     @property
     def headers(self) -> list[dict[str, Any]]:
-        return self.gate[3]["handle"]
+        return self.gate[4]["handle"]
 
     @property
     def block(self) -> list[dict[str, Any]]:
-        return self.gate[5]["handle"][0]["routes"]
+        return self.gate[6]["handle"][0]["routes"]
 
     @property
     def verdict_routes(self) -> list[dict[str, Any]]:

@@ -95,7 +95,7 @@ HARMLESS: dict[str, Change] = {
     "errors answered in a subroute": lambda c: c.server.update(
         errors={"routes": [route({"handler": "subroute", "routes": [route(REDIRECT)]})]}
     ),
-    "errors behind the gate": lambda c: c.gate[5]["handle"][0].update(errors={"routes": [route(CONTENT)]}),
+    "errors behind the gate": lambda c: c.gate[6]["handle"][0].update(errors={"routes": [route(CONTENT)]}),
     "named route that calls itself": lambda c: (
         c.server.update(named_routes={"x": route({"handler": "invoke", "name": "x"})}),
         c.beside.insert(0, route({"handler": "invoke", "name": "x"})),
@@ -159,7 +159,7 @@ def test_all_holes_are_told_at_once() -> None:
     assert "2 holes" in caught.value.message
     assert {finding.where for finding in caught.value.findings} == {
         "apps.http.servers.srv0.strict_sni_host",
-        "apps.http.servers.srv0.routes[0].handle[0].routes[0].handle[0].routes[4].handle[0].routes[0].handle[0]",
+        "apps.http.servers.srv0.routes[0].handle[0].routes[0].handle[0].routes[5].handle[0].routes[0].handle[0]",
     }
 
 
@@ -191,9 +191,9 @@ def test_a_host_on_several_ports_is_several_sites() -> None:
 def test_a_second_gate_behind_the_first_asks_for_its_group_too() -> None:
     config = Config()
     second = copy.deepcopy(config.beside[0])
-    second["handle"][0]["routes"][1]["match"][0]["not"][0]["file"]["root"] = f"{HOME}/access/editors"
+    second["handle"][0]["routes"][2]["match"][0]["not"][0]["file"]["root"] = f"{HOME}/access/editors"
     config.block.clear()
-    config.gate[5]["handle"] = second["handle"]
+    config.gate[6]["handle"] = second["handle"]
     assert audit(config.json, EXPECTED)[0].groups == ("admins", "editors")
 
 

@@ -28,8 +28,8 @@ def for_some(routes: list[Any], index: int) -> None:
 
 def checked_elsewhere(config: Config) -> None:
     """Match on the address, and set the header for those who did not match as well."""
-    setting = config.gate[4].pop("handle")
-    config.gate[4]["handle"] = [{"handler": "encode"}]
+    setting = config.gate[5].pop("handle")
+    config.gate[5]["handle"] = [{"handler": "encode"}]
     config.gate.insert(5, route(*setting))
 
 
@@ -54,14 +54,37 @@ HOLES: dict[str, tuple[Change, str]] = {
         ),
         f"{WITHOUT} the check of the Connection header",
     ),
+    "upgrade unchecked": (lambda c: c.gate.pop(1), f"{WITHOUT} the check of the Upgrade header"),
+    "upgrade pattern changed": (
+        lambda c: c.gate[1]["match"][0]["not"][0]["vars_regexp"]["{http.request.header.Upgrade}"].update(
+            pattern="^(?i)(websocket|h2c)?$"
+        ),
+        f"{WITHOUT} the check of the Upgrade header",
+    ),
+    "upgrade of another header": (
+        lambda c: c.gate[1]["match"][0]["not"][0].update(
+            vars_regexp={
+                "{http.request.header.X}": c.gate[1]["match"][0]["not"][0]["vars_regexp"].popitem()[1]
+            }
+        ),
+        f"{WITHOUT} the check of the Upgrade header",
+    ),
+    "upgrade refusal passes": (
+        lambda c: c.gate[1].update(handle=[{"handler": "encode"}]),
+        BEFORE,
+    ),
+    "upgrade checked for some": (
+        lambda c: for_some(c.gate, 1),
+        f"{WITHOUT} the check of the Upgrade header",
+    ),
     "connection refusal passes": (
         # It is in the gate's group: whom it matches, the gate never sees.
         lambda c: c.gate[0].update(handle=[{"handler": "encode"}]),
         BEFORE,
     ),
-    "subject unchecked": (lambda c: c.gate.pop(2), f"{WITHOUT} the check of the certificate's subject"),
+    "subject unchecked": (lambda c: c.gate.pop(3), f"{WITHOUT} the check of the certificate's subject"),
     "subject pattern changed": (
-        lambda c: c.gate[2]["match"][0]["not"][0]["vars_regexp"]["{http.request.tls.client.subject}"].update(
+        lambda c: c.gate[3]["match"][0]["not"][0]["vars_regexp"]["{http.request.tls.client.subject}"].update(
             pattern="CN=(.*)"
         ),
         f"{WITHOUT} the check of the certificate's subject",
@@ -71,7 +94,7 @@ HOLES: dict[str, tuple[Change, str]] = {
         f"{WITHOUT} the check of the Connection header",
     ),
     "subject checked for some": (
-        lambda c: for_some(c.gate, 2),
+        lambda c: for_some(c.gate, 3),
         f"{WITHOUT} the check of the certificate's subject",
     ),
     "address checked for others": (lambda c: checked_elsewhere(c), FORGED),
@@ -87,7 +110,7 @@ HOLES: dict[str, tuple[Change, str]] = {
         lambda c: drop_deletion(c, "Forwarded"),
         "deletion of the client's own forwarded",
     ),
-    "deleted for some": (lambda c: c.gate[3].update(match=[{"path": ["/x"]}]), WITHOUT),
+    "deleted for some": (lambda c: c.gate[4].update(match=[{"path": ["/x"]}]), WITHOUT),
     "deleted at the end": (
         lambda c: c.headers.append(c.headers.pop(0)),
         f"{WITHOUT} our value of x-client-f",
@@ -112,12 +135,12 @@ HOLES: dict[str, tuple[Change, str]] = {
         "our value of x-client-user",
     ),
     "address from the request": (
-        lambda c: c.gate[4]["handle"][0]["request"]["set"].update({"X-Client-Email": ["{query.e}"]}),
+        lambda c: c.gate[5]["handle"][0]["request"]["set"].update({"X-Client-Email": ["{query.e}"]}),
         FORGED,
     ),
-    "address unchecked": (lambda c: c.gate[4].pop("match"), FORGED),
+    "address unchecked": (lambda c: c.gate[5].pop("match"), FORGED),
     "address checked otherwise": (
-        lambda c: c.gate[4].update(match=[{"path": ["/x"]}]),
+        lambda c: c.gate[5].update(match=[{"path": ["/x"]}]),
         FORGED,
     ),
     "user set again": (

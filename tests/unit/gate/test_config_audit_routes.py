@@ -42,7 +42,7 @@ CROOKED = "not of the one form"
 HOLES: dict[str, tuple[Change, str]] = {
     # The tree.
     "gate absent": (lambda c: c.gate.remove(c.tree), BEFORE),
-    "gate behind the block": (lambda c: swap(c.gate, 1, 5), BEFORE),
+    "gate behind the block": (lambda c: swap(c.gate, 2, 6), BEFORE),
     "gate for some requests": (split_gate, BEFORE),
     "gate skipped by its group": (skip_by_group, BEFORE),
     "gate skipped as a whole by its group": (skip_whole_gate_by_group, BEFORE),

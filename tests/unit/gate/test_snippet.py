@@ -52,6 +52,7 @@ def test_the_tree_is_asked_before_anything_else_is_done_for_the_client() -> None
         for mark in (
             "route {",
             "@pivgate_connection not",
+            "@pivgate_upgrade not",
             "@pivgate_unlisted not file",
             "@pivgate_nameless not",
             "request_header -X-Client-*",
@@ -157,7 +158,9 @@ def test_the_connection_pattern_takes_what_honest_clients_send(value: str) -> No
     assert connection(value)
 
 
-@pytest.mark.parametrize("value", ["x-client-user", "close,x", "closex", "close close", "clo\nse", "x"])
+@pytest.mark.parametrize(
+    "value", ["x-client-user", "close,x", "closex", "close close", "Upgrade, HTTP2-Settings", "clo\nse", "x"]
+)
 def test_the_connection_pattern_takes_nothing_else(value: str) -> None:
     assert not connection(value)
 
