@@ -174,7 +174,7 @@ class Passed:
 
 def is_identity_header(name: str) -> bool:
     """Say whether an upstream could read a header as one of ours; placeholders in a name could be any."""
-    return re.sub(r"[_.]", "-", name.lower()).startswith("x-client-") or "{" in name
+    return re.sub("[^a-z0-9{]", "-", name.lower()).startswith("x-client-") or "{" in name
 
 
 def covers(pattern: str, name: str) -> bool:

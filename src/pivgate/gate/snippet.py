@@ -39,14 +39,18 @@ USER_PATTERN: Final = r"^CN=([A-Za-z0-9](?:[A-Za-z0-9._@-]|\\\+)*)$"
 # Visible ASCII with one domain behind it: what can be a header's value whatever stands in it.
 EMAIL_PATTERN: Final = r"^[!-~]+@[A-Za-z0-9.-]+$"
 
+# The characters of a header's name besides letters and digits (RFC 9110, section 5.6.2).
+_SEPARATORS: Final = "-_.!#$%&'*+^`|~"
+
 # Every spelling that some upstream reads as one of the identity headers: CGI, WSGI and PHP turn the
-# separators - _ . into the same underscore. A final asterisk is Caddy's wildcard; names match in any case.
+# separators - _ . into the same underscore, lighttpd does so with every one. A final asterisk is Caddy's
+# wildcard, and covers the separators that follow; one in the middle is itself. Names match in any case.
 DELETED_HEADERS: Final = (
-    "X-Client-*", "X-Client_*", "X-Client.*", "X_Client*", "X.Client*",
-    "Client-Cert*", "Client_Cert*", "Client.Cert*",
-    "X-Real-Ip", "X-Real_Ip", "X-Real.Ip", "X_Real*", "X.Real*",
+    *(f"X{separator}Client*" for separator in _SEPARATORS),
+    *(f"X{separator}Real*" for separator in _SEPARATORS),
+    *(f"Client{separator}Cert*" for separator in _SEPARATORS),
     "Forwarded",
-)  # fmt: skip
+)
 
 # Characters that would end the quoted text, name a placeholder, be a glob in the matcher's root (where
 # Caddy expands it: `allow[1]` opens the folder allow1), or begin the mode of a socket.
@@ -81,7 +85,7 @@ def render(wanted: SnippetInput) -> str:
     access = _path(wanted.access, "the access tree")
     socket = _path(wanted.verdict_socket, "the verdict socket")
     check_contact(wanted.contact)
-    deletions = "\n".join(f"\t\trequest_header -{name}" for name in DELETED_HEADERS)
+    deletions = "\n".join(f"\t\trequest_header {_quoted(f'-{name}')}" for name in DELETED_HEADERS)
     return f"""\
 # Written by pivgate, and written anew whenever it applies a configuration: changes here are lost.
 # What each line is for: docs/reference/snippet.md
@@ -195,6 +199,11 @@ http://{VERDICT_HOST} {{
 	}}
 }}
 """
+
+
+def _quoted(name: str) -> str:
+    """Quote a header's name for a Caddyfile where one of its characters would mean something there."""
+    return f'"{name}"' if "`" in name else f"`{name}`"
 
 
 def initial_caddyfile(

@@ -42,6 +42,8 @@ def adapt(caddyfile: str, folder: Path) -> dict[str, Any]:
     snippet = render(SNIPPET)
     (folder / "pivgate.caddy").write_text(snippet)
     (folder / "pivgate.caddy.without-verdict").write_text(snippet[: snippet.index("http://pivgate.verdict")])
+    upgrade = snippet[snippet.index("\t\t@pivgate_upgrade") : snippet.index("\t\t@pivgate_unlisted")]
+    (folder / "pivgate.caddy.without-upgrade").write_text(snippet.replace(upgrade, ""))
     (folder / "Caddyfile").write_text(caddyfile, newline="")
     done = subprocess.run(
         [CADDY, "adapt", "--config", folder / "Caddyfile"], capture_output=True, text=True, check=False

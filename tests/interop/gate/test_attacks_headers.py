@@ -93,7 +93,11 @@ def spellings() -> list[str]:
     written = set()
     for name in ("X-Client-User", "X-Client-Email", "X-Client-Role", "X-Real-Ip", "Client-Cert"):
         words = name.split("-")
-        for separators in itertools.product("-_.", repeat=len(words) - 1):
+        for separators in [
+            *itertools.product("-_.", repeat=len(words) - 1),
+            *([separator] * (len(words) - 1) for separator in "!#$%&'*+^`|~"),
+            *(["-", *rest] for rest in itertools.product("!~", repeat=len(words) - 2)),
+        ]:
             joined = words[0] + "".join(sep + word for sep, word in zip(separators, words[1:], strict=True))
             written |= {joined, joined.lower(), joined.upper(), joined.swapcase()}
     written |= {"Forwarded", "FORWARDED", "Client-Cert-Chain", "x-client-", "X-CLIENT-USER-NAME"}
