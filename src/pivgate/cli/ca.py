@@ -108,6 +108,7 @@ def _check_output(out: Path | None) -> None:
 def _put(data: bytes, out: Path | None) -> None:
     if out is None:
         sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
         return
     try:
         if not os.path.lexists(out) or stat.S_ISREG(out.lstat().st_mode):

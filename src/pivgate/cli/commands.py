@@ -10,7 +10,7 @@ import click
 from pivgate import __version__
 from pivgate.cli.lazy import LazyGroup
 from pivgate.cli.main import INTERRUPTED
-from pivgate.errors import PivgateError
+from pivgate.errors import PivgateError, StorageError
 
 # Name → (module, function, one line of help). Modules are imported only when their command runs:
 # `pivgate --help` must not pay for cryptography, SQLAlchemy or yubikit.
@@ -77,7 +77,22 @@ def run() -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except OSError as error:
+        # Files are named where they are read and written; what is left is the output, on a full disk.
+        _discard_output()
+        _print_error(
+            f"Cannot write the output: {error.strerror or error}",
+            "Check where the output goes; `pivgate audit log` shows what was done.",
+        )
+        return StorageError.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _discard_output() -> None:
+    # Else Python tries once more to write it when it ends.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 def _print_error(message: str, hint: str) -> None:
