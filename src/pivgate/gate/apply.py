@@ -19,6 +19,7 @@ from pivgate.gate.caddy import Caddy, adapt, find_caddy
 from pivgate.gate.caddyfile import check_opt_ins
 from pivgate.gate.caddyfile import sites as opted_in_sites
 from pivgate.gate.config_audit import AuditInput, audit
+from pivgate.gate.own_process import Running
 from pivgate.gate.ports import explain, refuse_shared
 from pivgate.gate.probe import ProbeResult, probe, raise_if_open
 from pivgate.gate.proven import Proven, fingerprint_of_sources, recall, record
@@ -79,7 +80,15 @@ def up(home: Home) -> Applied:
     """
     caddy = find_caddy()
     prepared = prepare(home, caddy)
+    return _serve(home, caddy, prepared)
+
+
+def _serve(home: Home, caddy: Caddy, prepared: Prepared) -> Applied:
     found = process.running(home)
+    if found and not process.can_be_asked(home):
+        # Nothing can be loaded into it and nothing proved on it, so it must not go on serving.
+        process.stop(home)
+        found = None
     serving = found or process.start(caddy, home)
     try:
         results = put_into_force(home, serving, caddy, prepared)
@@ -101,11 +110,9 @@ def apply(home: Home) -> Applied:
     """
     caddy = find_caddy()
     prepared = prepare(home, caddy)
-    serving = process.running(home)
-    if serving is None:
+    if process.running(home) is None:
         return Applied(prepared.sites, prepared.warnings, (), None, started=False)
-    results = put_into_force(home, serving, caddy, prepared)
-    return Applied(prepared.sites, prepared.warnings, results, serving.pid, started=False)
+    return _serve(home, caddy, prepared)
 
 
 def check(home: Home) -> Applied:
@@ -121,6 +128,11 @@ def check(home: Home) -> Applied:
     serving = process.running(home)
     if serving is None:
         return Applied(prepared.sites, prepared.warnings, (), None, started=False)
+    if not process.can_be_asked(home):
+        raise GateError(
+            f"The gate runs (process {serving.pid}) but cannot be asked: its sockets in {home.run} are gone",
+            "`pivgate down` closes it; `pivgate up` starts it afresh.",
+        )
     config = AdminApi(home.admin_socket).config()
     sites = tuple(audit(config, _expected(home)))
     results = probe(config, sites, home.probes)
@@ -186,9 +198,7 @@ def _text(home: Home) -> str:
         ) from error
 
 
-def put_into_force(
-    home: Home, serving: process.Running, caddy: Caddy, prepared: Prepared
-) -> tuple[ProbeResult, ...]:
+def put_into_force(home: Home, serving: Running, caddy: Caddy, prepared: Prepared) -> tuple[ProbeResult, ...]:
     """Load a configuration into the running Caddy and prove it, or go back to the one proved before.
 
     Raises:

@@ -14,9 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +22,7 @@ from pivgate.errors import GateError
 from pivgate.files import PRIVATE_FILE, make_private_directory, storage_error
 from pivgate.gate.admin import AdminApi, at_home
 from pivgate.gate.caddy import Caddy, surroundings
+from pivgate.gate.own_process import Running, command, identify, search
 from pivgate.gate.ports import explain
 from pivgate.gate.proven import PROVEN
 from pivgate.gate.unix_http import BrokeOffError, NotRunningError, listener
@@ -34,32 +33,26 @@ _LOG_LIMIT = 8 * 1024 * 1024
 _LOG_END = 64 * 1024
 
 
-@dataclass(frozen=True)
-class Running:
-    """The Caddy of a home.
-
-    Attributes:
-        pid: Its process id.
-        program: The program it was started as.
-    """
-
-    pid: int
-    program: Path
-
-
 def running(home: Home) -> Running | None:
     """Find the Caddy that serves a home; None when there is none.
 
     Its process id is in the pid file that Caddy writes; should that be lost, the admin socket tells who
-    listens. A process counts only if its command line is that of the Caddy of this very home, so a number
-    that the system has given to another process in the meantime is never taken for it.
+    listens; should both be lost, all processes are looked through. A process counts only if its command line
+    is that of the Caddy of this very home, so a number that the system has given to another process in the
+    meantime is never taken for it.
     """
-    return _known(_pid_in(home.caddy_pid), home) or _known(listener(home.admin_socket), home)
+    for pid in (_pid_in(home.caddy_pid), listener(home.admin_socket)):
+        if pid is not None and (found := identify(pid, home)):
+            return found
+    return next(search(home), None)
 
 
-def _known(pid: int | None, home: Home) -> Running | None:
-    program = None if pid is None else _program(pid, home)
-    return Running(pid, program) if pid is not None and program else None
+def can_be_asked(home: Home) -> bool:
+    """Return whether somebody listens on both sockets of a running Caddy.
+
+    A socket that was removed never comes back: Caddy goes on listening where nobody can reach it.
+    """
+    return listener(home.admin_socket) is not None and listener(home.verdict_socket) is not None
 
 
 def start(caddy: Caddy, home: Home) -> Running:
@@ -73,14 +66,9 @@ def start(caddy: Caddy, home: Home) -> Running:
     home.check_socket_paths()
     if found := running(home):
         raise GateError(f"The gate is already running (process {found.pid})", "To stop it: `pivgate down`.")
-    if (other := listener(home.admin_socket)) is not None:
-        raise GateError(
-            f"Process {other} listens on {home.admin_socket} and was not started by pivgate",
-            "Stop that process and run the command again.",
-        )
+    _clear(home)
     make_private_directory(home.run)
     make_private_directory(home.caddy_storage)
-    _clear(home)
     log, offset = _open_log(home.caddy_log)
     try:
         process = _spawn(caddy, home, log)
@@ -111,18 +99,22 @@ def stop(home: Home, grace: float = 5.0) -> bool:
     Raises:
         GateError: It belongs to another user, or does not end.
     """
-    found = running(home)
-    if found is None:
-        _clear(home)
-        return False
+    stopped = False
+    while found := running(home):
+        _end(found, home, grace)
+        stopped = True
+    _clear(home)
+    return stopped
+
+
+def _end(found: Running, home: Home, grace: float) -> None:
     try:
         handle = os.pidfd_open(found.pid)
     except ProcessLookupError:
-        _clear(home)
-        return True
+        return
     try:
         # The handle names one process for good. Looking again after taking it shuts out a number given away.
-        if _program(found.pid, home) and not (
+        if identify(found.pid, home) and not (
             _signal(handle, signal.SIGTERM, grace) or _signal(handle, signal.SIGKILL, grace)
         ):
             raise GateError(f"Caddy (process {found.pid}) does not end", "Look at it with `ps`.")
@@ -133,13 +125,6 @@ def stop(home: Home, grace: float = 5.0) -> bool:
         ) from error
     finally:
         os.close(handle)
-    _clear(home)
-    return True
-
-
-def command(program: Path, home: Home) -> list[str]:
-    """Return the command line that the Caddy of a home is started with, and known by."""
-    return [str(program), "run", "--config", "-", "--pidfile", str(home.caddy_pid)]
 
 
 def _spawn(caddy: Caddy, home: Home, log: int) -> "subprocess.Popen[bytes]":
@@ -219,7 +204,19 @@ def _open_log(path: Path) -> tuple[int, int]:
 
 
 def _clear(home: Home) -> None:
-    """Remove what a Caddy that is gone has left. Nobody listens there any more."""
+    """Remove what a Caddy that is gone has left.
+
+    Raises:
+        GateError: One still runs, or somebody listens there: without these files it could not be stopped.
+        StorageError: They cannot be removed.
+    """
+    if found := running(home):
+        raise GateError(f"The gate still runs (process {found.pid})", "To stop it: `pivgate down`.")
+    if (other := listener(home.admin_socket)) is not None:
+        raise GateError(
+            f"Process {other} listens on {home.admin_socket} and was not started by pivgate for this home",
+            "Stop that process and run the command again.",
+        )
     for path in (home.caddy_pid, home.admin_socket, home.verdict_socket, home.run / PROVEN):
         try:
             path.unlink(missing_ok=True)
@@ -233,18 +230,6 @@ def _pid_in(path: Path) -> int | None:
     except OSError:
         return None
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
-
-
-def _program(pid: int, home: Home) -> Path | None:
-    """Return the program of a process if it is the Caddy of this home, and alive."""
-    try:
-        arguments: Sequence[bytes] = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
-    except OSError:
-        return None
-    # A process that has ended and was not reaped yet has an empty command line.
-    if len(arguments) < 2 or [os.fsdecode(part) for part in arguments[1:]] != command(Path(), home)[1:]:
-        return None
-    return Path(os.fsdecode(arguments[0]))
 
 
 def _signal(handle: int, number: signal.Signals, patience: float) -> bool:

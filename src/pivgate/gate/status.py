@@ -82,7 +82,8 @@ def read_status(home: Home, wanted: Iterable[Entry]) -> Status:
         serving.pid,
         proven.version,
         proven.sites,
-        proved=AdminApi(home.admin_socket, timeout=5.0).config() == proven.config,
+        proved=process.can_be_asked(home)
+        and AdminApi(home.admin_socket, timeout=5.0).config() == proven.config,
         pending=fingerprint_of_sources(home) != proven.sources,
         drift=difference,
     )

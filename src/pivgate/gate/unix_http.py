@@ -12,7 +12,7 @@ from pivgate.errors import GateError
 
 
 class NotRunningError(GateError):
-    """Nobody listens on the socket: no gate is running, so nothing is served."""
+    """Nobody listens on the socket: no gate is running, or its socket was removed."""
 
 
 class BrokeOffError(GateError):
@@ -81,7 +81,7 @@ def exchange(
         return Reply(reply.status, reply.read())
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise NotRunningError(
-            "The gate is not running, so nothing is served", "Start it with `pivgate up`."
+            f"Nobody listens on {path}", "`pivgate status` says whether the gate runs."
         ) from error
     except PermissionError as error:
         raise GateError(
@@ -99,7 +99,10 @@ def exchange(
 
 
 def listener(path: Path, timeout: float = 2.0) -> int | None:
-    """Return which process listens on a unix socket (SO_PEERCRED, unix(7)); None if none does."""
+    """Return which process listens on a unix socket (SO_PEERCRED, unix(7)); None if none does.
+
+    0 stands for a process that cannot be seen from here, as in another container.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)
         try:
@@ -107,4 +110,4 @@ def listener(path: Path, timeout: float = 2.0) -> int | None:
         except OSError:
             return None
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    return int.from_bytes(credentials[:4], sys.byteorder, signed=True) or None
+    return int.from_bytes(credentials[:4], sys.byteorder, signed=True)

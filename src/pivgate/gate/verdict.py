@@ -11,8 +11,9 @@ from enum import Enum
 from pathlib import Path
 
 from pivgate.errors import GateError, OpenGateError
+from pivgate.gate.process import running
 from pivgate.gate.snippet import VERDICT_HOST
-from pivgate.gate.unix_http import BrokeOffError, Reply, exchange
+from pivgate.gate.unix_http import BrokeOffError, NotRunningError, Reply, exchange
 from pivgate.settings import Home
 
 # Seconds that Caddy may take to close a server whose configuration was replaced.
@@ -36,7 +37,7 @@ def ask(socket: Path, group: str, fingerprint: str, *, timeout: float = 10.0) ->
         timeout: Seconds to wait for each step of the answer.
 
     Raises:
-        NotRunningError: No gate is running; nothing is served.
+        NotRunningError: Nobody listens there.
         GateError: It does not say.
     """
     reply = _ask(socket, f"/{group}/{fingerprint}", timeout)
@@ -73,8 +74,22 @@ def await_refusal(home: Home, groups: Iterable[str], fingerprint: str, patience:
     Raises:
         NotRunningError: No gate is running; nothing is served.
         OpenGateError: The gate still lets it in after that time.
-        GateError: It does not say.
+        GateError: It does not say, or it runs and cannot be asked.
     """
+    try:
+        return _await_refusal(home, groups, fingerprint, patience)
+    except NotRunningError as error:
+        if found := running(home):
+            raise GateError(
+                f"The gate runs (process {found.pid}) but cannot be asked: {error.message}",
+                "`pivgate down` closes it; `pivgate up` starts it afresh.",
+            ) from error
+        raise NotRunningError(
+            "The gate is not running, so nothing is served", "Start it with `pivgate up`."
+        ) from error
+
+
+def _await_refusal(home: Home, groups: Iterable[str], fingerprint: str, patience: float) -> float:
     begun = time.monotonic()
     for group in sorted({"everyone", *groups}):
         while ask(home.verdict_socket, group, fingerprint) is not Verdict.REFUSED:

@@ -16,6 +16,7 @@ from tests.interop.gate.standing_gate import StandingGate, free_ports
 
 from pivgate.gate import process
 from pivgate.gate.apply import up
+from pivgate.gate.own_process import Running
 from pivgate.gate.snippet import initial_caddyfile
 from pivgate.settings import Home
 
@@ -57,7 +58,7 @@ class Place:
         entry.parent.mkdir(parents=True, exist_ok=True)
         entry.touch()
 
-    def running(self) -> process.Running:
+    def running(self) -> Running:
         """Return the Caddy that must be running."""
         found = process.running(self.home)
         assert found is not None

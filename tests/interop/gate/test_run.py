@@ -303,5 +303,5 @@ def test_an_unchanged_configuration_is_loaded_again(place: Place) -> None:
 
 
 def test_nobody_there_is_not_running(place: Place) -> None:
-    with pytest.raises(NotRunningError, match="nothing is served"):
+    with pytest.raises(NotRunningError, match="Nobody listens on"):
         AdminApi(place.home.admin_socket).config()
