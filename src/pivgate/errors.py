@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every failure a user can meet: what happened, and what to do about it.
 
-Code raises one of these; only ``cli.main`` prints them and exits. A caller that must tell one failure
+Code raises one of these; only ``cli.commands`` prints them and exits. A caller that must tell one failure
 from another catches a subclass; everything else is told apart by its words, not by its type.
 """
 

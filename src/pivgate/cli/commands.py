@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command ``pivgate``: its table of commands, and the only place that prints errors."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,9 @@ def pivgate(context: click.Context, home: Path | None) -> None:
     context.obj = home
 
 
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
 def run() -> int:
     """Run the command line; print errors as what happened and what to do next.
 
@@ -79,6 +83,8 @@ def run() -> int:
         return error.exit_code
     except OSError as error:
         # Files are named where they are read and written; what is left is the output, on a full disk.
+        if error.filename is not None or error.errno not in _DISK_FULL:
+            raise
         _discard_output()
         _print_error(
             f"Cannot write the output: {error.strerror or error}",
