@@ -60,6 +60,7 @@ class Applied:
         probes: What was tried on the running gate; empty when none is running.
         pid: Process id of the gate that serves it now; None when none is running.
         started: Whether the gate was started for it.
+        pending: Whether the running gate serves something else than the Caddyfile says.
     """
 
     sites: tuple[GatedSite, ...]
@@ -67,6 +68,7 @@ class Applied:
     probes: tuple[ProbeResult, ...]
     pid: int | None
     started: bool
+    pending: bool = False
 
 
 def up(home: Home) -> Applied:
@@ -135,9 +137,17 @@ def check(home: Home) -> Applied:
         )
     config = AdminApi(home.admin_socket).config()
     sites = tuple(audit(config, _expected(home)))
+    _check_verdict(home)
     results = probe(config, sites, home.probes)
     raise_if_open(results)
-    return Applied(sites, prepared.warnings, results, serving.pid, started=False)
+    return Applied(
+        sites,
+        prepared.warnings,
+        results,
+        serving.pid,
+        started=False,
+        pending=config != prepared.config,
+    )
 
 
 def apply_edit(home: Home, caddyfile: str) -> Applied:
@@ -206,7 +216,7 @@ def put_into_force(home: Home, serving: Running, caddy: Caddy, prepared: Prepare
         GateError: Caddy does not take it, or nothing could be proved; what serves now is said.
         StorageError: The certificates to try are missing, or the result cannot be recorded.
     """
-    refuse_shared(_ports(prepared.config), serving.pid)
+    refuse_shared(_ports(prepared.config), serving.pid, home)
     before = recall(home, serving.pid)
     try:
         results = load_and_prove(home, prepared.config, prepared.sites)
@@ -216,7 +226,7 @@ def put_into_force(home: Home, serving: Running, caddy: Caddy, prepared: Prepare
         )
     except LoadRefusedError as error:
         # Caddy has gone back by itself; loading the old configuration once more would only cut connections.
-        raise explain(error.reason, serving.program) or error from error
+        raise explain(error.reason, serving.program, home) or error from error
     except PivgateError as error:
         error.hint = f"{_go_back(home, before)} {error.hint}".strip()
         raise

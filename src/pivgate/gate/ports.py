@@ -12,6 +12,8 @@ from pathlib import Path
 
 from pivgate.errors import GateError
 from pivgate.gate.addresses import Tcp
+from pivgate.gate.own_process import identify
+from pivgate.settings import Home
 
 # State of a listening socket in /proc/net/tcp: TCP_LISTEN of the kernel's include/net/tcp_states.h.
 _LISTEN = "0A"
@@ -27,7 +29,7 @@ class Holder:
 
     Attributes:
         port: The port.
-        pid: Its process id.
+        pid: Its process id; 0 when it cannot be seen.
         name: Its name, as ``ps`` shows it.
     """
 
@@ -36,7 +38,7 @@ class Holder:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.name} (process {self.pid})"
+        return f"{self.name} (process {self.pid})" if self.pid else self.name
 
 
 def holders(addresses: Iterable[Tcp]) -> list[Holder]:
@@ -55,7 +57,7 @@ def holders(addresses: Iterable[Tcp]) -> list[Holder]:
     return [Holder(inodes[inode], pid, _name(pid)) for pid, inode in _sockets() if inode in inodes]
 
 
-def refuse_shared(addresses: Iterable[Tcp], own_pid: int) -> None:
+def refuse_shared(addresses: Iterable[Tcp], own_pid: int, home: Home) -> None:
     """Refuse ports on which another process listens, before Caddy binds them.
 
     Caddy binds with SO_REUSEPORT (socket(7)). When a second Caddy of the same user does too, both binds
@@ -65,21 +67,23 @@ def refuse_shared(addresses: Iterable[Tcp], own_pid: int) -> None:
     Args:
         addresses: Where the gate is to listen.
         own_pid: The gate's own process.
+        home: The gate's home.
 
     Raises:
         GateError: Another process is there; it is named.
     """
     for holder in holders(addresses):
         if holder.pid != own_pid:
-            raise _in_use(holder.port, str(holder))
+            raise _in_use(holder, home)
 
 
-def explain(reason: str, program: Path) -> GateError | None:
+def explain(reason: str, program: Path, home: Home) -> GateError | None:
     """Turn Caddy's complaint about a port into one that says who has it or what to grant; None for others.
 
     Args:
         reason: What Caddy said.
         program: The Caddy that said it.
+        home: The home of that Caddy.
     """
     match = _BIND_FAILURE.search(reason)
     if not match:
@@ -87,7 +91,7 @@ def explain(reason: str, program: Path) -> GateError | None:
     port = int(match["port"])
     if match["reason"].startswith("address already in use"):
         found = holders([Tcp("", port)])
-        return _in_use(port, str(found[0]) if found else "another user's process")
+        return _in_use(found[0] if found else Holder(port, 0, "another user's process"), home)
     if match["reason"].startswith("permission denied"):
         return GateError(
             f"This user may not listen on port {port}",
@@ -100,9 +104,14 @@ def explain(reason: str, program: Path) -> GateError | None:
     )
 
 
-def _in_use(port: int, by: str) -> GateError:
+def _in_use(holder: Holder, home: Home) -> GateError:
+    if identify(holder.pid, home):
+        return GateError(
+            f"Port {holder.port} is held by another Caddy of this home (process {holder.pid})",
+            "`pivgate down` stops it; `pivgate up` starts the gate afresh.",
+        )
     return GateError(
-        f"Port {port} is already in use by {by}",
+        f"Port {holder.port} is already in use by {holder}",
         "Stop that program, or give the site another port: `site.example:8443 { … }`, http_port, https_port.",
     )
 

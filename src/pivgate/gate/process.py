@@ -166,21 +166,16 @@ def _await_admin(process: "subprocess.Popen[bytes]", caddy: Caddy, home: Home, o
                 f"Caddy does not answer within {_START_PATIENCE:.0f} seconds", f"Its log: {home.caddy_log}"
             )
         time.sleep(0.005)
-    reason = last_complaint(home.caddy_log, offset) or f"status {process.returncode}"
-    raise explain(reason, caddy.path) or GateError(
+    said = last_complaint(home.caddy_log, offset) or "".join(_last_lines(home.caddy_log, offset)[-1:])
+    reason = said or f"status {process.returncode}"
+    raise explain(reason, caddy.path, home) or GateError(
         f"Caddy ended at once: {reason}", f"Its whole log: {home.caddy_log}"
     )
 
 
 def last_complaint(log: Path, offset: int = 0) -> str:
-    """Return the last error at the end of Caddy's log, or else its last line; empty if there is none."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(offset, log.stat().st_size - _LOG_END))
-            lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    except OSError:
-        return ""
-    for line in reversed(lines):
+    """Return the last error at the end of Caddy's log; empty if there is none."""
+    for line in reversed(_last_lines(log, offset)):
         try:
             entry = json.loads(line)
         except ValueError:
@@ -189,7 +184,16 @@ def last_complaint(log: Path, offset: int = 0) -> str:
             continue
         if isinstance(entry, dict) and entry.get("level") in ("error", "fatal", "panic"):
             return str(entry.get("error") or entry.get("msg") or line)
-    return lines[-1] if lines else ""
+    return ""
+
+
+def _last_lines(log: Path, offset: int) -> list[str]:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(offset, log.stat().st_size - _LOG_END))
+            return [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return []
 
 
 def _open_log(path: Path) -> tuple[int, int]:

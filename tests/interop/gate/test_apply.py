@@ -9,8 +9,9 @@ from tests.interop.gate.conftest import Place
 from tests.interop.gate.pki import Client, anonymous
 from tests.interop.gate.standing_gate import StandingGate
 
-from pivgate.errors import GateError, HomeError, StorageError
+from pivgate.errors import GateError, HomeError, OpenGateError, PivgateError, StorageError
 from pivgate.gate import probe as probing
+from pivgate.gate.access import NO_CERTIFICATE
 from pivgate.gate.admin import AdminApi
 from pivgate.gate.apply import apply, apply_edit, check, prepare, up
 from pivgate.gate.caddy import find_caddy
@@ -93,7 +94,7 @@ def test_what_caddy_remarks_is_handed_on(place: Place) -> None:
     ("block", "complaint"),
     [
         ("\na.test {\n\tbogus\n}\n", r"Caddyfile:\d+: unrecognized directive: bogus"),
-        ("\na.test {\n\trespond x\n", r"Caddyfile:\d+"),
+        ("\na.test {\n\trespond x\n", r"Caddyfile, line \d+: the { is never closed"),
         (
             "\na.test {\n\treverse_proxy {\n\t\tbogus\n\t}\n}\n",
             r"unrecognized subdirective bogus, at .*Caddyfile:\d+",
@@ -107,7 +108,7 @@ def test_a_caddyfile_that_does_not_adapt_is_refused_with_file_and_line(
     up(place.home)
     place.write(block)
 
-    with pytest.raises(GateError, match=complaint):
+    with pytest.raises(PivgateError, match=complaint):
         up(place.home)
 
     assert place.ask(alice, "a") == "200 welcome to a"
@@ -225,6 +226,30 @@ def test_check_proves_the_running_gate_and_changes_nothing(place: Place) -> None
     assert len(checked.probes) == len(checked.sites) * 9
     assert all(result.outcome.keeps_out for result in checked.probes)
     assert AdminApi(place.home.admin_socket).config() == before
+
+
+def test_check_says_when_the_caddyfile_was_not_applied(place: Place) -> None:
+    place.write(place.gated("a"))
+    up(place.home)
+    assert not check(place.home).pending
+
+    place.write(place.gated("a"), place.gated("c"))
+
+    checked = check(place.home)
+    assert checked.pending
+    assert [site.host for site in checked.sites] == ["a.test"]
+    up(place.home)
+    assert not check(place.home).pending
+
+
+def test_check_finds_the_entry_that_admits_everybody(place: Place) -> None:
+    up(place.home)
+    entry = place.home.access / "everyone" / NO_CERTIFICATE
+    entry.parent.mkdir(exist_ok=True)
+    entry.touch()
+
+    with pytest.raises(OpenGateError, match="admits everybody"):
+        check(place.home)
 
 
 def test_nobody_without_a_certificate_sees_anything(place: Place) -> None:

@@ -119,7 +119,7 @@ def test_after_a_kill_it_is_said_that_nothing_is_served(
     status = read_status(place.home, {("admins", alice.fingerprint), ("everyone", alice.fingerprint)})
     assert (status.pid, status.sites, status.proved, status.is_sound) == (None, (), False, False)
     assert status.as_dict()["running"] is False
-    assert status.last_words
+    assert status.last_words == ""
     assert up(place.home).started
 
 

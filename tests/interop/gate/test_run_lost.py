@@ -2,9 +2,12 @@
 """A Caddy whose files were taken away goes on serving: it is found, told as up, and stopped all the same."""
 
 import os
+import select
 import shutil
+import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,11 @@ from tests.interop.gate.pki import Client
 
 from pivgate.errors import GateError
 from pivgate.gate import own_process, process
+from pivgate.gate.addresses import Tcp
 from pivgate.gate.apply import apply, check, up
-from pivgate.gate.caddy import find_caddy
+from pivgate.gate.caddy import Caddy, Version, find_caddy
 from pivgate.gate.own_process import command, search
+from pivgate.gate.ports import explain, refuse_shared
 from pivgate.gate.process import running, start, stop
 from pivgate.gate.status import read_status
 from pivgate.gate.unix_http import NotRunningError
@@ -100,11 +105,17 @@ def test_a_home_spelled_otherwise_is_the_same_home(place: Place) -> None:
 def test_all_of_a_home_are_stopped(place: Place) -> None:
     first = start(find_caddy(), place.home)
     with subprocess.Popen(command(find_caddy().path, place.home), stdin=subprocess.PIPE) as second:
-        assert {found.pid for found in search(place.home)} == {first.pid, second.pid}
+        try:
+            # Between its first moment and the end of execve(2) a process has no command line.
+            while len(found := {one.pid for one in search(place.home)}) < 2 and second.poll() is None:
+                time.sleep(0.01)
+            assert found == {first.pid, second.pid}
 
-        stop(place.home)
+            stop(place.home)
 
-        assert second.wait(5) is not None
+            assert second.wait(5) is not None
+        finally:
+            second.kill()
     assert list(search(place.home)) == []
 
 
@@ -163,3 +174,42 @@ def test_a_lost_run_folder_is_made_anew(place: Place) -> None:
 
     assert up(place.home).started
     assert read_status(place.home, ()).proved
+
+
+def test_a_port_that_another_caddy_of_the_home_holds_is_told_so(place: Place) -> None:
+    pid = up(place.home).pid
+    address = Tcp("127.0.0.1", place.port)
+    complaint = f"listen tcp {address}: bind: address already in use"
+
+    with pytest.raises(GateError, match=rf"another Caddy of this home \(process {pid}\)") as caught:
+        refuse_shared([address], own_pid=1, home=place.home)
+
+    assert "pivgate down" in caught.value.hint
+    explained = explain(complaint, find_caddy().path, place.home)
+    assert explained is not None
+    assert explained.message == caught.value.message
+
+
+def test_a_killed_gate_has_no_last_error_unless_it_complained(place: Place) -> None:
+    pid = up(place.home).pid
+    assert pid is not None
+    handle = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    select.select([handle], [], [])
+    os.close(handle)
+    info = '{"level":"info","msg":"serving initial configuration"}\n'
+
+    place.home.caddy_log.write_text(info)
+    assert read_status(place.home, ()).last_words == ""
+
+    place.home.caddy_log.write_text('{"level":"error","msg":"no luck today"}\n' + info)
+    assert read_status(place.home, ()).last_words == "no luck today"
+
+
+def test_a_start_that_failed_without_an_error_is_told_by_its_last_line(place: Place, tmp_path: Path) -> None:
+    program = tmp_path / "caddy"
+    program.write_text("#!/bin/sh\necho begun >&2\necho over and out >&2\nexit 3\n")
+    program.chmod(0o700)
+
+    with pytest.raises(GateError, match="ended at once: over and out"):
+        start(Caddy(program, Version((2, 11, 7))), place.home)

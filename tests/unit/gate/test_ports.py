@@ -11,8 +11,10 @@ import pytest
 from pivgate.errors import GateError
 from pivgate.gate.addresses import Tcp
 from pivgate.gate.ports import explain, holders, refuse_shared
+from pivgate.settings import Home
 
 CADDY = Path("/usr/bin/env")
+HOME = Home(Path("/nowhere"))
 
 
 @pytest.fixture(params=[("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)], ids=["IPv4", "IPv6"])
@@ -43,16 +45,17 @@ def test_a_connection_is_no_listener(listening: Tcp) -> None:
 
 
 def test_a_port_of_another_process_is_refused_and_our_own_is_not(listening: Tcp) -> None:
-    refuse_shared([listening], os.getpid())
+    refuse_shared([listening], os.getpid(), HOME)
 
     with pytest.raises(GateError, match=rf"Port {listening.port} .* \(process {os.getpid()}\)"):
-        refuse_shared([listening], os.getpid() + 1)
+        refuse_shared([listening], os.getpid() + 1, HOME)
 
 
 def test_a_port_in_use_is_told_with_its_holder(listening: Tcp) -> None:
     found = explain(
         f"http app module: start: listen tcp {listening}: bind: address already in use",
         CADDY,
+        HOME,
     )
 
     assert found is not None
@@ -61,7 +64,7 @@ def test_a_port_in_use_is_told_with_its_holder(listening: Tcp) -> None:
 
 
 def test_a_low_port_without_permission_is_told_with_what_to_grant() -> None:
-    found = explain("start: listening on :443: listen tcp :443: bind: permission denied", CADDY)
+    found = explain("start: listening on :443: listen tcp :443: bind: permission denied", CADDY, HOME)
 
     assert found is not None
     assert found.message == "This user may not listen on port 443"
@@ -69,11 +72,20 @@ def test_a_low_port_without_permission_is_told_with_what_to_grant() -> None:
 
 
 def test_an_address_of_another_machine_is_told() -> None:
-    found = explain("listen tcp 192.0.2.1:443: bind: cannot assign requested address", CADDY)
+    found = explain("listen tcp 192.0.2.1:443: bind: cannot assign requested address", CADDY, HOME)
 
     assert found is not None
     assert "192.0.2.1:443: cannot assign requested address" in found.message
 
 
 def test_other_complaints_are_not_about_ports() -> None:
-    assert explain("unknown module: http.handlers.bogus", CADDY) is None
+    assert explain("unknown module: http.handlers.bogus", CADDY, HOME) is None
+
+
+def test_a_holder_that_cannot_be_seen_is_told_without_a_number() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free = server.getsockname()[1]
+    found = explain(f"listen tcp :{free}: bind: address already in use", CADDY, HOME)
+
+    assert found is not None
+    assert found.message == f"Port {free} is already in use by another user's process"
