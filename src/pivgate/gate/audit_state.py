@@ -173,19 +173,21 @@ class Passed:
 
 
 def is_identity_header(name: str) -> bool:
-    """Say whether an upstream could read a header as one of ours; placeholders in a name could be any."""
-    return re.sub("[^a-z0-9{]", "-", name.lower()).startswith("x-client-") or "{" in name
+    """Say whether an upstream could read a header as one of ours; placeholders in a name could be any.
+
+    Some upstreams read everything but letters and digits as the same separator.
+    """
+    return re.sub(r"[^a-z0-9]", "-", name.lower()).startswith("x-client-") or "{" in name
 
 
 def covers(pattern: str, name: str) -> bool:
     """Say whether a deletion such as ``X-Client-*`` deletes a header (modules/caddyhttp/headers)."""
     pattern, name = pattern.lower(), name.lower()
-    middle = pattern.strip("*")
     if pattern.startswith("*") and pattern.endswith("*"):
-        return middle in name
+        return pattern[1:-1] in name
     if pattern.startswith("*"):
-        return name.endswith(middle)
-    return name.startswith(middle) if pattern.endswith("*") else name == pattern
+        return name.endswith(pattern[1:])
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
 def gate_group(route: Node, access: Path) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from tests.unit.gate.audited import Change, Config, assert_refused, proxy, request_headers, route
 
+from pivgate.gate.snippet import DELETED_HEADERS
+
 
 def header_set(config: Config, name: str) -> dict[str, Any]:
     return next(step for step in config.headers if name in step["request"].get("set", {}))
@@ -99,20 +101,25 @@ HOLES: dict[str, tuple[Change, str]] = {
     ),
     "address checked for others": (lambda c: checked_elsewhere(c), FORGED),
     "headers not deleted": (
-        lambda c: drop_deletion(c, "X-Client-*"),
-        "deletion of the client's own x-client-*",
+        lambda c: drop_deletion(c, "X-Client*"),
+        "deletion of the client's own x-client*",
     ),
     "underscores not deleted": (
         lambda c: drop_deletion(c, "X_Client*"),
         "deletion of the client's own x_client*",
     ),
+    "rare characters not deleted": (
+        lambda c: drop_deletion(c, "*!*"),
+        "deletion of the client's own *!*",
+    ),
+    "asterisks not deleted": (lambda c: drop_deletion(c, "***"), "deletion of the client's own ***"),
     "forwarded not deleted": (
         lambda c: drop_deletion(c, "Forwarded"),
         "deletion of the client's own forwarded",
     ),
     "deleted for some": (lambda c: c.gate[4].update(match=[{"path": ["/x"]}]), WITHOUT),
     "deleted at the end": (
-        lambda c: c.headers.append(c.headers.pop(0)),
+        lambda c: c.headers.append(c.headers.pop(DELETED_HEADERS.index("X-Client*"))),
         f"{WITHOUT} our value of x-client-f",
     ),
     "user absent": (lambda c: drop_header(c, "X-Client-User"), f"{WITHOUT} our value of x-client-user"),
@@ -156,18 +163,18 @@ HOLES: dict[str, tuple[Change, str]] = {
         "our value of x-client-fingerprint, x-client-serial, x-client-subject, x-client-user",
     ),
     "user freed of escapes before it is set": (
-        lambda c: c.headers.insert(14, c.headers.pop(15)),
+        lambda c: c.headers.insert(24, c.headers.pop(25)),
         "our value of x-client-user",
     ),
     "user freed of more than escapes": (
-        lambda c: c.headers[15]["request"]["replace"]["X-Client-User"].append(
+        lambda c: c.headers[25]["request"]["replace"]["X-Client-User"].append(
             {"search": "a", "replace": "b"}
         ),
         "our value of x-client-user",
     ),
     "another header freed of escapes instead": (
-        lambda c: c.headers[15]["request"].update(
-            replace={"X-Client-Subject": c.headers[15]["request"]["replace"]["X-Client-User"]}
+        lambda c: c.headers[25]["request"].update(
+            replace={"X-Client-Subject": c.headers[25]["request"]["replace"]["X-Client-User"]}
         ),
         "our value of x-client-user",
     ),
@@ -191,6 +198,10 @@ HOLES: dict[str, tuple[Change, str]] = {
     ),
     "set in the block by underscore": (
         lambda c: c.block.insert(0, route(request_headers(set={"X_Client_User": ["root"]}))),
+        FORGED,
+    ),
+    "set in the block by a rare character": (
+        lambda c: c.block.insert(0, route(request_headers(set={"X!Client~User": ["root"]}))),
         FORGED,
     ),
     "set in the block for some": (

@@ -55,7 +55,8 @@ def test_the_tree_is_asked_before_anything_else_is_done_for_the_client() -> None
             "@pivgate_upgrade not",
             "@pivgate_unlisted not file",
             "@pivgate_nameless not",
-            "request_header -X-Client-*",
+            "request_header `-*!*`",
+            "request_header `-X-Client*`",
             "request_header X-Client-User {",
             "{block}",
         )
