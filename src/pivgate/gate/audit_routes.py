@@ -165,6 +165,9 @@ class Walk:
         else:
             self.groups += [group for group in state.groups if group not in self.groups]
             self._upstream_headers(handler)
+            # Routes that run on what an upstream answered, as in forward_auth, may change the request, too.
+            for response in handler["handle_response"].items():
+                self._routes(response["routes"].items(), state)
 
     def _upstream_headers(self, handler: Node) -> None:
         """A ``reverse_proxy`` may set headers of its own, after ours."""

@@ -218,6 +218,20 @@ HOLES: dict[str, tuple[Change, str]] = {
         lambda c: c.block.insert(0, route(proxy(set={"X-Client-User": ["{query.u}"]}))),
         FORGED,
     ),
+    "set from what an upstream answered": (
+        lambda c: c.block.insert(
+            0,
+            route(
+                proxy()
+                | {
+                    "handle_response": [
+                        {"routes": [route(request_headers(set={"X-Client-User": ["{query.u}"]}))]}
+                    ]
+                }
+            ),
+        ),
+        FORGED,
+    ),
     "added in the proxy": (
         lambda c: c.block.insert(0, route(proxy(add={"X.Client.User": ["{query.u}"]}))),
         FORGED,
