@@ -3,6 +3,7 @@
 
 import os
 import pty
+import select
 import signal
 import stat
 import subprocess
@@ -183,6 +184,10 @@ def test_ctrl_c_at_a_question_does_not_claim_that_something_was_begun(founded: M
         shown += os.read(terminal, 1000)
     os.write(terminal, b"\x03")
     while True:
+        # What is typed before the question is ready is thrown away: press the keys again then.
+        if not select.select([terminal], [], [], 2)[0]:
+            os.write(terminal, b"\x03")
+            continue
         try:
             shown += os.read(terminal, 1000)
         except OSError:  # the other side has closed its terminal
