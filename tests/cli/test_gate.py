@@ -146,6 +146,13 @@ def test_a_site_brings_its_own_certificate(gate: Machine, upstream: str) -> None
     assert gate.home.caddyfile.read_bytes() == before
 
 
+def test_a_check_says_what_is_not_applied(gate: Machine) -> None:
+    assert gate.good("site", "check").err == ""
+    with gate.home.caddyfile.open("a") as file:
+        file.write("\nother.localhost {\n\trespond hello\n}\n")
+    assert "`pivgate up` applies it" in gate.good("site", "check").err
+
+
 def test_a_removed_site_is_gone(gate: Machine) -> None:
     gate.good("site", "remove", SITE, "--yes")
     assert gate.good("site", "list", "--json").json() == []

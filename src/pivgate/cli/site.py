@@ -119,6 +119,11 @@ def check(as_json: bool) -> None:
         as_json=as_json,
         empty="The configuration is sound. The gate is not running: no knocks.",
     )
+    if checked.pending:
+        click.echo(
+            "The running gate serves something else than the Caddyfile says: `pivgate up` applies it.",
+            err=True,
+        )
 
 
 def _check_pair(certificate: Path, key: Path) -> None:

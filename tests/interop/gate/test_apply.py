@@ -15,6 +15,7 @@ from pivgate.gate.access import NO_CERTIFICATE
 from pivgate.gate.admin import AdminApi
 from pivgate.gate.apply import apply, apply_edit, check, prepare, up
 from pivgate.gate.caddy import find_caddy
+from pivgate.gate.caddyfile import CaddyfileError
 from pivgate.gate.knock import Outcome
 from pivgate.gate.process import running
 from pivgate.gate.status import read_status
@@ -91,24 +92,25 @@ def test_what_caddy_remarks_is_handed_on(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "complaint"),
+    ("block", "raised", "complaint"),
     [
-        ("\na.test {\n\tbogus\n}\n", r"Caddyfile:\d+: unrecognized directive: bogus"),
-        ("\na.test {\n\trespond x\n", r"Caddyfile, line \d+: the { is never closed"),
+        ("\na.test {\n\tbogus\n}\n", GateError, r"Caddyfile:\d+: unrecognized directive: bogus"),
+        ("\na.test {\n\trespond x\n", CaddyfileError, r"Caddyfile, line \d+: the { is never closed"),
         (
             "\na.test {\n\treverse_proxy {\n\t\tbogus\n\t}\n}\n",
+            GateError,
             r"unrecognized subdirective bogus, at .*Caddyfile:\d+",
         ),
-        ("\nimport nowhere\n", r"File to import not found: nowhere, at .*Caddyfile:\d+"),
+        ("\nimport nowhere\n", GateError, r"File to import not found: nowhere, at .*Caddyfile:\d+"),
     ],
 )
 def test_a_caddyfile_that_does_not_adapt_is_refused_with_file_and_line(
-    place: Place, alice: Client, block: str, complaint: str
+    place: Place, alice: Client, block: str, raised: type[PivgateError], complaint: str
 ) -> None:
     up(place.home)
     place.write(block)
 
-    with pytest.raises(PivgateError, match=complaint):
+    with pytest.raises(raised, match=complaint):
         up(place.home)
 
     assert place.ask(alice, "a") == "200 welcome to a"
