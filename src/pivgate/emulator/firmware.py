@@ -96,6 +96,7 @@ class Firmware:
     Attributes:
         version: Major, minor, patch.
         atr: Answer to reset over USB.
+        reader_name: What a PC/SC service calls its reader, with all interfaces on.
         form_factor: Shape of the key that carries it.
         usb_supported: Applications over USB.
         nfc_supported: Applications over NFC; None when the key has no NFC.
@@ -111,6 +112,7 @@ class Firmware:
 
     version: tuple[int, int, int]
     atr: bytes
+    reader_name: str
     form_factor: FormFactor
     usb_supported: Capability
     nfc_supported: Capability | None
@@ -132,6 +134,10 @@ class Firmware:
 _ATR_4 = bytes.fromhex("3BF81300008131FE15597562696B657934D4")
 _ATR_5 = bytes.fromhex("3BFD1300008131FE158073C021C057597562694B657940")
 
+# Manufacturer and product of the USB descriptor, as libccid puts them together.
+_READER_4 = "Yubico Yubikey 4 OTP+U2F+CCID"
+_READER_5 = "Yubico YubiKey OTP+FIDO+CCID"
+
 _APPLICATIONS_4 = (
     Capability.OTP | Capability.U2F | Capability.CCID | Capability.OPENPGP | Capability.PIV | Capability.OATH
 )
@@ -145,6 +151,7 @@ _PROFILES = (
     Firmware(
         version=(4, 3, 7),
         atr=_ATR_4,
+        reader_name=_READER_4,
         form_factor=FormFactor.UNKNOWN,
         usb_supported=_APPLICATIONS_4,
         nfc_supported=None,
@@ -160,6 +167,7 @@ _PROFILES = (
     Firmware(
         version=(5, 2, 7),
         atr=_ATR_5,
+        reader_name=_READER_5,
         form_factor=FormFactor.USB_A_KEYCHAIN,
         usb_supported=_APPLICATIONS_5,
         nfc_supported=_APPLICATIONS_5,
@@ -175,6 +183,7 @@ _PROFILES = (
     Firmware(
         version=(5, 4, 3),
         atr=_ATR_5,
+        reader_name=_READER_5,
         form_factor=FormFactor.USB_C_NANO,
         usb_supported=_APPLICATIONS_5_4,
         nfc_supported=None,
@@ -190,6 +199,7 @@ _PROFILES = (
     Firmware(
         version=(5, 7, 4),
         atr=_ATR_5,
+        reader_name=_READER_5,
         form_factor=FormFactor.USB_C_KEYCHAIN,
         usb_supported=_APPLICATIONS_5_4,
         nfc_supported=_APPLICATIONS_5_4,

@@ -50,12 +50,16 @@ class Tag(IntEnum):
     NFC_ENABLED = 0x0E
     IAP_DETECTION = 0x0F
     MORE_DATA = 0x10
+    FREE_FORM = 0x11
+    HID_INIT_DELAY = 0x12
     PART_NUMBER = 0x13
     FIPS_CAPABLE = 0x14
     FIPS_APPROVED = 0x15
     PIN_COMPLEXITY = 0x16
     NFC_RESTRICTED = 0x17
     RESET_BLOCKED = 0x18
+    FINGERPRINT_SENSOR_VERSION = 0x20
+    STM_VERSION = 0x21
 
 
 _WRITABLE: Mapping[int, int] = {
@@ -266,7 +270,15 @@ def _full(firmware: Firmware, serial: int, state: ManagementState) -> list[_Page
 
 def _paged(firmware: Firmware, serial: int, state: ManagementState) -> list[_Page]:
     (first,) = _full(firmware, serial, state)
+    # Keys without these parts say so in zeros; a real 5.7.4 does (keyroost issue 147).
+    first += [
+        (Tag.FINGERPRINT_SENSOR_VERSION, bytes(3)),
+        (Tag.STM_VERSION, bytes(3)),
+        (Tag.MORE_DATA, b"\x01"),
+    ]
     second: _Page = [
+        (Tag.FREE_FORM, bytes(4)),
+        (Tag.HID_INIT_DELAY, b"\x00"),
         (Tag.PART_NUMBER, b""),
         (Tag.FIPS_CAPABLE, bytes(2)),
         (Tag.FIPS_APPROVED, bytes(2)),
@@ -274,7 +286,7 @@ def _paged(firmware: Firmware, serial: int, state: ManagementState) -> list[_Pag
         (Tag.NFC_RESTRICTED, bytes((state.nfc_restricted,))),
         (Tag.RESET_BLOCKED, bytes(2)),
     ]
-    return [[*first, (Tag.MORE_DATA, b"\x01")], second]
+    return [first, second]
 
 
 _PAGES: Mapping[DeviceInformation, Callable[[Firmware, int, ManagementState], list[_Page]]] = {

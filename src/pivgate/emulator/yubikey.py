@@ -9,6 +9,7 @@ from pivgate.emulator.attestation import AttestationIdentity, factory_identity
 from pivgate.emulator.card import Card
 from pivgate.emulator.firmware import Capability, Firmware
 from pivgate.emulator.management import ManagementApplet
+from pivgate.emulator.otp import OtpApplet
 from pivgate.emulator.piv.applet import PivApplet
 
 Randomness = Callable[[int], bytes]
@@ -49,7 +50,9 @@ class EmulatedYubiKey:
         self.store: Callable[[], None] | None = None
         self.management = ManagementApplet(firmware, serial, self._ask_for_reboot)
         self.piv = PivApplet(firmware, serial, self.attestation, randomness, clock, touch)
-        self.card = Card((self.piv, self.management), firmware.atr, self._available)
+        otp = OtpApplet(firmware, serial)
+        self.card = Card((self.piv, self.management, otp), firmware.atr, self._available)
+        self._needs = {self.piv.aid: Capability.PIV, otp.aid: Capability.OTP}
         self._inserted = True
         self._insertions = 1
         self._reboot = False
@@ -97,4 +100,4 @@ class EmulatedYubiKey:
         self._reboot = True
 
     def _available(self, aid: bytes) -> bool:
-        return aid != self.piv.aid or Capability.PIV in self.management.state.usb_enabled
+        return self._needs.get(aid, Capability(0)) in self.management.state.usb_enabled

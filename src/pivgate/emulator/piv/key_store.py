@@ -84,11 +84,12 @@ def move_key(device: Device, command: MoveKey) -> bytes:
     """Move a key, with its policies and its origin, to an empty slot.
 
     Raises:
-        StatusError: 6A88 nothing to move; 6985 the other slot is not empty.
+        StatusError: 6A88 nothing to move; 6A80 the other slot is not empty, which is how ykman learns it
+            (``piv keys move``).
     """
     keys = device.state.keys
     fields.require(command.source in keys, StatusWord.REFERENCE_DATA_NOT_FOUND)
-    fields.require(command.destination not in keys, StatusWord.CONDITIONS_NOT_SATISFIED)
+    fields.require(command.destination not in keys)
     keys[command.destination] = keys.pop(command.source)
     return b""
 

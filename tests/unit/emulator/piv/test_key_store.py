@@ -265,8 +265,8 @@ def test_move_does_not_overwrite(terminal):
     terminal.import_p256(0x82, 2)
     terminal.metadata(0x82)
     before = terminal.reply
-    assert terminal.send(0xF6, 0x82, 0x9A) == 0x6985
-    assert terminal.send(0xF6, 0x9A, 0x9A) == 0x6985
+    assert terminal.send(0xF6, 0x82, 0x9A) == 0x6A80
+    assert terminal.send(0xF6, 0x9A, 0x9A) == 0x6A80
     terminal.metadata(0x82)
     assert terminal.reply == before
     assert has_key(terminal, 0x9A)
