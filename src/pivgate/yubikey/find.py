@@ -64,8 +64,31 @@ class PcscDevice:
         return _connect(self.reader)
 
 
-def pcsc_devices(readers: Callable[[], Sequence[Any]] = System.readers) -> list[Device]:
-    """Find the YubiKeys behind the PC/SC service.
+class NoServiceError(DeviceError):
+    """There is no PC/SC service, or it does not answer."""
+
+
+class HeldError(DeviceError):
+    """Another program has the card open for itself alone."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A reader with a card in it.
+
+    Attributes:
+        reader: Its name.
+        device: The YubiKey in it; None when the card cannot be used.
+        error: Why not.
+    """
+
+    reader: str
+    device: PcscDevice | None
+    error: DeviceError | SmartcardException | None = None
+
+
+def survey(readers: Callable[[], Sequence[Any]] = System.readers) -> list[Seen]:
+    """Look into every reader; those without a card are left out.
 
     A YubiKey is told by its management application, not by the name of its reader: over NFC, and through
     a virtual reader, the name is the reader's.
@@ -74,17 +97,16 @@ def pcsc_devices(readers: Callable[[], Sequence[Any]] = System.readers) -> list[
         readers: Lists pyscard readers.
 
     Raises:
-        DeviceError: There is no PC/SC service, or there are cards but none is a YubiKey.
+        NoServiceError: There is no PC/SC service.
     """
     try:
         listed = readers()
     except (EstablishContextException, ListReadersException) as error:
-        raise DeviceError(
+        raise NoServiceError(
             f"The smart card service (PC/SC) of this machine does not answer: {error}",
             "Start it with `sudo systemctl start pcscd.socket`; if it is missing, `sudo apt install pcscd`.",
         ) from error
-    devices: list[Device] = []
-    strangers: list[str] = []
+    found = []
     for reader in listed:
         try:
             with _connect(reader) as connection:
@@ -92,10 +114,26 @@ def pcsc_devices(readers: Callable[[], Sequence[Any]] = System.readers) -> list[
         except NoCardException:
             continue
         except (DeviceError, SmartcardException) as error:
-            strangers.append(f"{reader}: {error}")
+            found.append(Seen(str(reader), None, error))
             continue
         name = get_name(info, YUBIKEY.YK4)
-        devices.append(PcscDevice(reader, info.serial, f"{name}, firmware {info.version}"))
+        device = PcscDevice(reader, info.serial, f"{name}, firmware {info.version}")
+        found.append(Seen(str(reader), device))
+    return found
+
+
+def pcsc_devices(readers: Callable[[], Sequence[Any]] = System.readers) -> list[Device]:
+    """Find the YubiKeys behind the PC/SC service.
+
+    Args:
+        readers: Lists pyscard readers.
+
+    Raises:
+        DeviceError: There is no PC/SC service, or there are cards but none is a YubiKey.
+    """
+    seen = survey(readers)
+    devices: list[Device] = [each.device for each in seen if each.device is not None]
+    strangers = [f"{each.reader}: {each.error}" for each in seen if each.device is None]
     if strangers and not devices:
         raise DeviceError(
             f"No YubiKey can be used here. {'. '.join(strangers)}", "Put in a YubiKey and try again."
@@ -150,7 +188,7 @@ def _connect(reader: Any) -> SmartCardConnection:
         raise
     except CardConnectionException as error:
         holders = _holders()
-        raise DeviceError(
+        raise HeldError(
             f"The card in {reader} cannot be opened: {error}",
             f"It may be held by {', '.join(holders)}: stop that and try again."
             if holders

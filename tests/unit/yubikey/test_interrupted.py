@@ -132,9 +132,8 @@ def test_killed_at_every_step(bench, step, state):
     is_complete(bench)
 
 
-@pytest.mark.parametrize("call", ["look_up", "begin", "certify", "activate"])
-@pytest.mark.parametrize("after", [False, True])
-def test_killed_while_the_registry_works(bench, monkeypatch, call, after):
+def killed_in(bench, monkeypatch, call, *, after):
+    """Provision until the enrolment is asked for something, and die before or after it has done that."""
     real = getattr(bench.enrolment, call)
 
     def killed(argument):
@@ -146,21 +145,18 @@ def test_killed_while_the_registry_works(bench, monkeypatch, call, after):
         patch.setattr(bench.enrolment, call, killed)
         with pytest.raises(KilledError):
             bench.provision()
+
+
+@pytest.mark.parametrize("call", ["look_up", "begin", "certify", "activate"])
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_while_the_registry_works(bench, monkeypatch, call, after):
+    killed_in(bench, monkeypatch, call, after=after)
     is_complete(bench)
 
 
 @pytest.mark.parametrize("call", ["begin", "certify", "activate"])
 def test_nothing_is_certified_twice(bench, monkeypatch, call):
-    real = getattr(bench.enrolment, call)
-
-    def killed(argument):
-        real(argument)
-        raise KilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(bench.enrolment, call, killed)
-        with pytest.raises(KilledError):
-            bench.provision()
+    killed_in(bench, monkeypatch, call, after=True)
     is_complete(bench)
     assert len(bench.enrolment.issued) == 1
 
