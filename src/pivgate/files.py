@@ -15,6 +15,10 @@ from pivgate.errors import BusyError, StorageError
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 PUBLIC_FILE = 0o644
+_PUBLIC_DIRECTORY = 0o755
+
+# What no file of anybody else ends with: it is removed when it was left.
+_UNFINISHED = ".unfinished"
 
 _HINTS = {
     errno.ENOSPC: "The disk is full. Free some space and run the same command again; nothing was changed.",
@@ -56,7 +60,7 @@ def write_atomic(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
     """
     temporary: Path | None = None
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
@@ -72,6 +76,16 @@ def write_atomic(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what commands that were killed have left of files they were about to replace.
+
+    Callers hold the lock of all who write there. What cannot be removed does no harm.
+    """
+    for left in folder.glob(f".*{_UNFINISHED}"):
+        with suppress(OSError):
+            left.unlink()
 
 
 def read_file(path: Path) -> bytes:
@@ -97,6 +111,30 @@ def make_private_directory(path: Path) -> None:
         path.chmod(PRIVATE_DIRECTORY)
     except OSError as error:
         raise storage_error("create", path, error) from error
+
+
+def make_public_directory(path: Path) -> None:
+    """Create a directory that everybody may look into, with those above it; one that is there stays as it is.
+
+    Raises:
+        StorageError: It cannot be created.
+    """
+    try:
+        path.mkdir(mode=_PUBLIC_DIRECTORY, parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error("create", path, error) from error
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        StorageError: It cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error("remove", path, error) from error
 
 
 @contextmanager

@@ -13,6 +13,9 @@ from pivgate.files import read_file
 
 HOME_VARIABLE = "PIVGATE_HOME"
 
+SERVICE = "pivgate.service"
+"""The systemd service that keeps the gate of a machine."""
+
 # A unix socket's path must fit in sockaddr_un.sun_path, 108 bytes with the final NUL (unix(7)).
 _SOCKET_PATH_LIMIT = 107
 
@@ -59,6 +62,11 @@ class Home:
         return self.root / "access"
 
     @property
+    def reserve(self) -> Path:
+        """Worth nothing but its size: space for taking access away on a full disk."""
+        return self.root / "reserve"
+
+    @property
     def caddyfile(self) -> Path:
         """The operator's Caddyfile."""
         return self.root / "gate" / "Caddyfile"
@@ -72,6 +80,11 @@ class Home:
     def probes(self) -> Path:
         """Certificates that the gate must refuse, with their keys."""
         return self.root / "gate" / "probes"
+
+    @property
+    def upstreams(self) -> Path:
+        """For each site whose upstream is reached by mutual TLS, a folder with that upstream's authority."""
+        return self.root / "upstream"
 
     @property
     def run(self) -> Path:
@@ -92,6 +105,21 @@ class Home:
     def caddy_pid(self) -> Path:
         """Process id of the Caddy that ``pivgate up`` started."""
         return self.run / "caddy.pid"
+
+    @property
+    def severing(self) -> Path:
+        """There while all open connections are to be ended and that is not done yet."""
+        return self.run / "severing.json"
+
+    @property
+    def severed(self) -> Path:
+        """When severings ended of which no event tells yet."""
+        return self.root / "severed.json"
+
+    @property
+    def successor(self) -> Path:
+        """There while systemd is asked to start a second Caddy in the gate's service."""
+        return self.run / "successor"
 
     @property
     def caddy_log(self) -> Path:
@@ -140,14 +168,24 @@ class Settings:
         contact: Whom a refused holder is told to ask, one line.
         client_days: Days a new client certificate is valid.
         crl_days: Days until the next revocation list is due.
+        write_timeout: Seconds that one request and its answer may take; 0 for no limit.
+        stream_timeout: Seconds that a WebSocket may last; 0 for no limit.
     """
 
     contact: str = ""
     client_days: int = 365
     crl_days: int = 30
+    write_timeout: int = 0
+    stream_timeout: int = 0
 
 
-_LIMITS = {"client_days": (1, 3650), "crl_days": (1, 365)}
+_MONTH = 31 * 24 * 3600
+_LIMITS = {
+    "client_days": (1, 3650),
+    "crl_days": (1, 365),
+    "write_timeout": (0, _MONTH),
+    "stream_timeout": (0, _MONTH),
+}
 
 
 def parse_settings(text: str, source: str) -> Settings:

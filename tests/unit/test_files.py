@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 from pivgate.errors import BusyError, StorageError
-from pivgate.files import exclusive_lock, make_private_directory, read_file, write_atomic
+from pivgate.files import (
+    exclusive_lock,
+    make_private_directory,
+    read_file,
+    remove_unfinished,
+    write_atomic,
+)
 
 
 def mode(path: Path) -> int:
@@ -150,3 +156,15 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
 def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="Cannot open"), exclusive_lock(tmp_path / "nowhere" / "lock"):
         pass
+
+
+def test_only_what_was_not_finished_is_removed(tmp_path: Path) -> None:
+    kept = {".Caddyfile.swp", ".Caddyfile.original", "Caddyfile", "a.ab_1cd2e.unfinished", ".f.unfinished"}
+    for name in (*kept - {".f.unfinished"}, ".Caddyfile.ab_1cd2e.unfinished"):
+        (tmp_path / name).touch()
+    (tmp_path / ".f.unfinished").mkdir()
+
+    remove_unfinished(tmp_path)
+    remove_unfinished(tmp_path / "nowhere")
+
+    assert {path.name for path in tmp_path.iterdir()} == kept

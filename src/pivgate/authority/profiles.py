@@ -19,6 +19,7 @@ class Profile:
         extended_key_usage: For which protocols; None for any.
         names_issuer_key: Carries the authority key identifier.
         carries_email: Carries the holder's address as a subject alternative name, when it is known.
+        carries_hosts: Carries the host names and IP addresses of a server as subject alternative names.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Profile:
     extended_key_usage: x509.ExtendedKeyUsage | None
     names_issuer_key: bool
     carries_email: bool
+    carries_hosts: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,13 @@ class Contents:
         public_key: The key that is certified; its identifier is made of it (RFC 5280, 4.2.1.2, method 1).
         issuer_key: The issuer's key identifier, for profiles that name it.
         email: The holder's address, for profiles that carry it.
+        hosts: Names and addresses of a server, for profiles that carry them.
     """
 
     public_key: CertificatePublicKeyTypes
     issuer_key: x509.AuthorityKeyIdentifier | None = None
     email: str | None = None
+    hosts: tuple[x509.DNSName | x509.IPAddress, ...] = ()
 
 
 def _key_usage(*, digital_signature: bool = False, certificates: bool = False) -> x509.KeyUsage:
@@ -76,6 +80,25 @@ CLIENT = Profile(
     carries_email=True,
 )
 
+UPSTREAM_SERVER = Profile(
+    name="upstream server",
+    basic_constraints=x509.BasicConstraints(ca=False, path_length=None),
+    key_usage=_key_usage(digital_signature=True),
+    extended_key_usage=x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
+    names_issuer_key=True,
+    carries_email=False,
+    carries_hosts=True,
+)
+
+GATE_AT_UPSTREAM = Profile(
+    name="gate at upstream",
+    basic_constraints=x509.BasicConstraints(ca=False, path_length=None),
+    key_usage=_key_usage(digital_signature=True),
+    extended_key_usage=x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]),
+    names_issuer_key=True,
+    carries_email=False,
+)
+
 
 def extensions(profile: Profile, contents: Contents) -> tuple[x509.Extension[x509.ExtensionType], ...]:
     """Return every extension a certificate of this profile has, in the order in which it has them.
@@ -96,4 +119,6 @@ def extensions(profile: Profile, contents: Contents) -> tuple[x509.Extension[x50
         found.append((False, contents.issuer_key))
     if profile.carries_email and contents.email is not None:
         found.append((False, x509.SubjectAlternativeName([x509.RFC822Name(contents.email)])))
+    if profile.carries_hosts:
+        found.append((False, x509.SubjectAlternativeName(contents.hosts)))
     return tuple(x509.Extension(value.oid, critical, value) for critical, value in found)

@@ -21,6 +21,7 @@ from pivgate.authority.issue import Authority, issue_authority, random_serial_nu
 from pivgate.authority.keys import KeyAlgorithm, generate
 from pivgate.authority.names import parse_distinguished_name
 from pivgate.authority.probes import issue_probes
+from pivgate.enrolment import reserve
 from pivgate.errors import HomeError, InputError
 from pivgate.files import PUBLIC_FILE, make_private_directory, storage_error, write_atomic
 from pivgate.gate.snippet import initial_caddyfile
@@ -194,6 +195,7 @@ def _build(
             now=now,
         )
     write_atomic(site.settings, _settings_text(plan).encode(), PUBLIC_FILE)
+    reserve.keep(site)
 
 
 def _settings_text(plan: Founding) -> str:

@@ -118,33 +118,12 @@ class Certificates(Database):
 
         Raises:
             UnknownError: There is no such certificate.
-            TransitionError: It has expired.
         """
         with self.writing(actor, now) as change:
             row = known_certificate(change.connection, fingerprint)
             if row.state is not CertificateState.REVOKED:
                 move_certificate(change, row, CertificateState.REVOKED, reason)
             return _certificate(known_certificate(change.connection, fingerprint))
-
-    def expire_certificates(self, *, actor: str, now: datetime) -> tuple[Certificate, ...]:
-        """Mark as expired what is past its end; nothing depends on it, since ``access`` looks at dates.
-
-        Returns:
-            Those that were marked.
-        """
-        query = (
-            select_certificates()
-            .where(certificates.c.state.in_((_PENDING, _ACTIVE, _SUPERSEDED)), certificates.c.not_after < now)
-            .order_by(certificates.c.id)
-        )
-        with self.reading() as connection:
-            if connection.execute(query.limit(1)).first() is None:
-                return ()
-        with self.writing(actor, now) as change:
-            rows = change.connection.execute(query).all()
-            for row in rows:
-                move_certificate(change, row, CertificateState.EXPIRED)
-            return tuple(_certificate(known_certificate(change.connection, row.fingerprint)) for row in rows)
 
     def certificate(self, fingerprint: str) -> Certificate:
         """Return a certificate.
@@ -200,13 +179,6 @@ class Certificates(Database):
                 "Give a fingerprint, a serial number of a certificate or key, or a user's name.",
             )
         return tuple(_certificate(row) for row in rows)
-
-
-_PENDING, _ACTIVE, _SUPERSEDED = (
-    CertificateState.PENDING,
-    CertificateState.ACTIVE,
-    CertificateState.SUPERSEDED,
-)
 
 
 def _matching(selector: str) -> Select[Any]:

@@ -23,7 +23,7 @@ from sqlalchemy.pool import NullPool
 from pivgate.errors import HomeError, StorageError
 from pivgate.files import PRIVATE_FILE, exclusive_lock, storage_error, sync_directory
 from pivgate.registry.audit import START, AuditError, Head, next_event
-from pivgate.registry.faults import KnownError, sqlite_faults
+from pivgate.registry.faults import BehindError, KnownError, sqlite_faults
 from pivgate.registry.head import read_head, write_head
 from pivgate.registry.migrations import MIGRATIONS, Migration, check_version, migrate
 from pivgate.registry.records import DetailValue
@@ -128,6 +128,36 @@ class Database:
                 raise
         return cls(path, audit_head_path, connection, patience)
 
+    @classmethod
+    def look(cls, path: Path, audit_head_path: Path) -> Self:
+        """Open a registry to read it only: not a byte of it is changed, and no file is made beside it.
+
+        Args:
+            path: The file.
+            audit_head_path: Its head file.
+
+        Raises:
+            HomeError: There is none.
+            BehindError: It has the tables of an older pivgate; the next command that opens it brings it to
+                today's.
+            StorageError: It is damaged, newer than this program, or cannot be read.
+        """
+        if not path.exists():
+            raise HomeError(f"There is no registry at {path}", "Restore it from a backup.")
+        with sqlite_faults(path):
+            connection = _connect(path, PATIENCE, read_only=True)
+            try:
+                if not check_version(connection, path, cls.migrations):
+                    raise BehindError(
+                        f"The registry {path} has the tables of an older pivgate",
+                        "`pivgate status`, as any command that opens it, brings it to today's. "
+                        "Keep a copy until you have seen that all is well.",
+                    )
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, audit_head_path, connection, PATIENCE)
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
@@ -207,19 +237,28 @@ class Database:
         return bool(found == known.hash)
 
 
-def _connect(path: Path, patience: float) -> Connection:
+def _connect(path: Path, patience: float, *, read_only: bool = False) -> Connection:
     # mode=rw: never create. isolation_level=None: Python's own transaction control is off, BEGIN is ours.
-    uri = f"file:{quote(str(path.absolute()))}?mode=rw"
+    uri = f"file:{quote(str(path.absolute()))}?{_looking(path) if read_only else 'mode=rw'}"
     engine = create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None, timeout=patience),
         poolclass=NullPool,
     )
     connection = engine.connect()
-    for pragma in ("foreign_keys = ON", "synchronous = FULL", "journal_mode = WAL"):
+    pragmas = ("foreign_keys = ON", "synchronous = FULL", "journal_mode = WAL")
+    for pragma in ("query_only = ON",) if read_only else pragmas:
         connection.exec_driver_sql(f"PRAGMA {pragma}")
     connection.rollback()  # ends the transaction that SQLAlchemy thinks it is in; SQLite is in none
     return connection
+
+
+def _looking(path: Path) -> str:
+    # Whoever has a registry in WAL mode open has its log beside it, and SQLite shares that. Where there is
+    # none nobody writes, and SQLite would make one, also for somebody who only reads (sqlite.org/wal.html,
+    # "Read-Only Databases").
+    log = path.with_name(f"{path.name}-wal")
+    return "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
 
 
 def _create_file(path: Path, audit_head_path: Path, migrations: Sequence[Migration]) -> None:

@@ -24,7 +24,7 @@ class Groups(Database):
             InputError: The name is not allowed, or is ``everyone``.
             KnownError: There is such a group.
         """
-        _refuse_everyone(name)
+        refuse_everyone(name)
         check_group_name(name)
         with self.writing(actor, now) as change:
             taken = change.connection.execute(select(groups.c.id).where(groups.c.name == name)).first()
@@ -43,7 +43,7 @@ class Groups(Database):
             InputError: It is ``everyone``.
             UnknownError: There is no such group.
         """
-        _refuse_everyone(name)
+        refuse_everyone(name)
         with self.writing(actor, now) as change:
             group = stored_group(change.connection, name)
             ended = change.connection.execute(
@@ -74,7 +74,7 @@ class Groups(Database):
             InputError: The group is ``everyone``, or the end has passed.
             UnknownError: There is no such group or user.
         """
-        _refuse_everyone(group)
+        refuse_everyone(group)
         if until is not None and until <= now:
             raise InputError(
                 f"The membership of {user} in {group} would end at {until.isoformat()}, which has passed",
@@ -104,7 +104,7 @@ class Groups(Database):
             InputError: The group is ``everyone``.
             UnknownError: There is no such group or user, or the user is not in it.
         """
-        _refuse_everyone(group)
+        refuse_everyone(group)
         with self.writing(actor, now) as change:
             row = stored_group(change.connection, group)
             found = change.connection.execute(
@@ -158,7 +158,12 @@ class Groups(Database):
             return (everyone, *(Member(each.name, user, each.until, each.added_at) for each in rows))
 
 
-def _refuse_everyone(name: str) -> None:
+def refuse_everyone(name: str) -> None:
+    """Refuse to edit ``everyone``.
+
+    Raises:
+        InputError: That is the name.
+    """
     if name == EVERYONE:
         raise InputError(
             f"The group {EVERYONE} is always there and holds every user; it cannot be edited",

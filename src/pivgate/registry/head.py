@@ -6,6 +6,7 @@ was put back, events were cut off) it stays as it is, as the evidence; so it doe
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -53,9 +54,12 @@ def parse_head(text: str) -> Head:
 
 
 def write_head(path: Path, head: Head) -> None:
-    """Replace the head file in one step.
+    """Replace the head file in one step. Callers hold its lock.
 
     Raises:
         StorageError: It cannot be written.
     """
+    for left in path.parent.glob(f".{path.name}.*"):  # by a command that was killed at this
+        with suppress(OSError):
+            left.unlink()
     write_atomic(path, f"{head.sequence} {head.hash}\n".encode())

@@ -12,8 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from pivgate.errors import StorageError
-from pivgate.registry.faults import damaged
+from pivgate.registry.faults import NewerError, damaged
 
 # "pivg": tells a registry from any other SQLite file (sqlite.org/fileformat2.html, offset 68).
 APPLICATION_ID: Final = 0x70697667
@@ -167,7 +166,7 @@ def _version(connection: Connection, path: Path, latest: int) -> int:
     if application != (APPLICATION_ID if version else 0):
         raise damaged(path, "it is an SQLite file of some other program")
     if version > latest:
-        raise StorageError(
+        raise NewerError(
             f"The registry {path} has version {version}, and this pivgate knows versions up to {latest}",
             "Use the newer pivgate that wrote it; nothing was changed.",
         )

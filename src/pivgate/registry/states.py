@@ -73,22 +73,16 @@ KEY_TRANSITIONS: Final[Mapping[KeyState, frozenset[KeyState]]] = MappingProxyTyp
     }
 )
 
-# Revoked and expired are final. A superseded certificate can still be revoked: other programs that trust
-# the authority only look at dates and the revocation list.
+# Revoked is final. A superseded certificate can still be revoked: other programs that trust the authority
+# only look at dates and the revocation list. Nothing passes into expired: that is told by the clock each
+# time, never written down, since a clock that is wrong for a while must not end anything for good.
 CERTIFICATE_TRANSITIONS: Final[Mapping[CertificateState, frozenset[CertificateState]]] = MappingProxyType(
     {
         CertificateState.PENDING: frozenset(
-            {
-                CertificateState.ACTIVE,
-                CertificateState.SUPERSEDED,
-                CertificateState.REVOKED,
-                CertificateState.EXPIRED,
-            }
+            {CertificateState.ACTIVE, CertificateState.SUPERSEDED, CertificateState.REVOKED}
         ),
-        CertificateState.ACTIVE: frozenset(
-            {CertificateState.SUPERSEDED, CertificateState.REVOKED, CertificateState.EXPIRED}
-        ),
-        CertificateState.SUPERSEDED: frozenset({CertificateState.REVOKED, CertificateState.EXPIRED}),
+        CertificateState.ACTIVE: frozenset({CertificateState.SUPERSEDED, CertificateState.REVOKED}),
+        CertificateState.SUPERSEDED: frozenset({CertificateState.REVOKED}),
         CertificateState.REVOKED: frozenset(),
         CertificateState.EXPIRED: frozenset(),
     }

@@ -85,5 +85,4 @@ _VERBS = {
     CertificateState.ACTIVE: "activate",
     CertificateState.SUPERSEDED: "supersede",
     CertificateState.REVOKED: "revoke",
-    CertificateState.EXPIRED: "expire",
 }

@@ -2,7 +2,9 @@
 """Withdrawing access: the tree first, whatever the registry says or fails to say."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +18,15 @@ from pivgate.authority.issue import Authority, issue_authority, issue_client, ra
 from pivgate.authority.keys import KeyAlgorithm, generate
 from pivgate.authority.names import Subject, parse_distinguished_name
 from pivgate.authority.request import parse_request
-from pivgate.enrolment.access import bring_tree_to_registry, revoke_certificates, set_key_state
+from pivgate.enrolment.access import (
+    bring_tree_to_registry,
+    leave_group,
+    narrow_tree,
+    remove_group,
+    revoke_certificates,
+    set_key_state,
+)
+from pivgate.errors import BusyError, InputError
 from pivgate.registry.records import Certificate
 from pivgate.registry.states import CertificateState, KeyState, RevocationReason, TransitionError
 from pivgate.registry.store import Registry
@@ -105,6 +115,39 @@ def test_the_tree_is_closed_before_anything_is_asked_of_the_registry(
     assert registry.certificate(certificate.fingerprint).state is CertificateState.ACTIVE
 
 
+def test_while_another_holds_the_registry_the_tree_is_closed_and_that_is_said(
+    home: Home, registry: Registry, authority: Authority
+) -> None:
+    certificate = admitted(home, registry, authority, "alice", KEY)
+    with (
+        closing(sqlite3.connect(home.registry, isolation_level=None)) as other,
+        Registry.open(home.registry, home.audit_head, patience=0.05) as impatient,
+    ):
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(BusyError) as caught:
+            set_key_state(home, impatient, registry.key(KEY), KeyState.LOST, "", actor="test", now=NOW)
+    assert "refuses them already, but that is not recorded" in caught.value.message
+    assert "`pivgate up` would let them in again" in caught.value.hint
+    assert entries(home) == set()
+    assert registry.certificate(certificate.fingerprint).state is CertificateState.ACTIVE
+
+    set_key_state(home, registry, registry.key(KEY), KeyState.LOST, "", actor="test", now=NOW)
+
+    assert bring_tree_to_registry(home, registry, NOW).added == frozenset()
+
+
+def test_what_the_registry_does_not_know_is_taken_out_after_a_withdrawal(
+    home: Home, registry: Registry, authority: Authority
+) -> None:
+    """As after an older copy of the registry was put back."""
+    hers = admitted(home, registry, authority, "alice", KEY)
+    his = admitted(home, registry, authority, "bob", KEY + 1)
+    (home.access / "everyone" / ("d" * 64)).touch()
+    revoke_certificates(home, registry, [hers], RevocationReason.UNSPECIFIED, actor="test", now=NOW)
+    narrow_tree(home, registry, NOW)
+    assert entries(home) == {f"everyone/{his.fingerprint}"}
+
+
 def test_what_a_removed_user_left_in_the_tree_is_taken_out_all_the_same(
     home: Home, registry: Registry, authority: Authority
 ) -> None:
@@ -114,3 +157,27 @@ def test_what_a_removed_user_left_in_the_tree_is_taken_out_all_the_same(
     with pytest.raises(TransitionError):
         set_key_state(home, registry, registry.key(KEY), KeyState.LOST, "", actor="test", now=NOW)
     assert entries(home) == set()
+
+
+def test_leaving_a_group_takes_those_entries_and_compares_nothing_else_yet(
+    home: Home, registry: Registry, authority: Authority
+) -> None:
+    """Comparing the whole tree takes seconds with 100,000 certificates; severing must not wait for it."""
+    hers = admitted(home, registry, authority, "alice", KEY)
+    unknown = f"everyone/{'d' * 64}"
+    (home.access / unknown).touch()
+    leave_group(home, registry, "staff", "alice", actor="test", now=NOW)
+    assert entries(home) == {f"everyone/{hers.fingerprint}", unknown}
+    assert [one.group for one in registry.groups_of("alice")] == ["everyone"]
+
+
+def test_everyone_cannot_be_edited_and_trying_shuts_nobody_out(
+    home: Home, registry: Registry, authority: Authority
+) -> None:
+    admitted(home, registry, authority, "alice", KEY)
+    before = entries(home)
+    with pytest.raises(InputError):
+        leave_group(home, registry, "everyone", "alice", actor="test", now=NOW)
+    with pytest.raises(InputError):
+        remove_group(home, registry, "everyone", actor="test", now=NOW)
+    assert entries(home) == before

@@ -286,7 +286,7 @@ def test_a_disk_that_takes_no_more_loses_nothing(home: Path) -> None:
 def test_a_disk_that_takes_no_registry_is_left_as_it_was(tmp_path: Path) -> None:
     done, message, _ = run(LIMITED, tmp_path, "create")
     assert int(done) == 0
-    assert message.startswith(f"Cannot use the registry {tmp_path / 'registry.sqlite'}")
+    assert message == f"Cannot write the registry {tmp_path / 'registry.sqlite'}: the disk is full"
     assert [path.name for path in tmp_path.iterdir()] == ["audit.head.lock"]
     with create(tmp_path) as registry:
         registry.verify_audit()

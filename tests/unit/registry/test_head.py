@@ -22,6 +22,15 @@ def test_written_and_read(tmp_path: Path, head: Head) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_killed_commands_have_left_goes_with_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "audit.head"
+    for name in (".audit.head.abc", ".audit.head.xyz"):
+        (tmp_path / name).touch()
+    (tmp_path / "audit.head.lock").touch()
+    write_head(path, START)
+    assert {each.name for each in tmp_path.iterdir()} == {"audit.head", "audit.head.lock"}
+
+
 @pytest.mark.parametrize(
     "content",
     [

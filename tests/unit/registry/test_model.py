@@ -252,20 +252,12 @@ class Lives(RuleBasedStateMachine):
     @rule(data=st.data(), reason=REASONS)
     def revoke(self, data: st.DataObject, reason: RevocationReason) -> None:
         fingerprint, certificate = self.pick(data)
-        possible = certificate.state != "expired"
-        if self.attempt(
-            possible, lambda: self.registry.revoke_certificate(fingerprint, reason, **self.who)
-        ) and (certificate.state != "revoked"):
+        if self.attempt(True, lambda: self.registry.revoke_certificate(fingerprint, reason, **self.who)) and (
+            certificate.state != "revoked"
+        ):
             certificate.state = "revoked"
             if certificate.key.state in ("suspended", "lost"):
                 certificate.key.barred = True
-
-    @rule()
-    def expire(self) -> None:
-        self.registry.expire_certificates(**self.who)
-        for certificate in self.model.certificates.values():
-            if certificate.state in ("pending", "active", "superseded") and certificate.end < self.now:
-                certificate.state = "expired"
 
     @rule()
     def close_and_open(self) -> None:

@@ -41,12 +41,9 @@ CERTIFICATE_WAYS = """
 pending active
 pending superseded
 pending revoked
-pending expired
 active superseded
 active revoked
-active expired
 superseded revoked
-superseded expired
 """
 
 
