@@ -84,12 +84,13 @@ def synchronise(tree: Path, wanted: Iterable[Entry]) -> Changes:
     return Changes(added, frozenset(removals.removed))
 
 
-def withdraw(tree: Path, fingerprints: Iterable[str]) -> int:
-    """Take certificates out of every group, durably. The gate refuses them from the next request on.
+def withdraw(tree: Path, fingerprints: Iterable[str], only: str | None = None) -> int:
+    """Take certificates out of their groups, durably. The gate refuses them from the next request on.
 
     Args:
         tree: The access tree; created when missing. A link in its place is removed, which closes the gate.
         fingerprints: SHA-256 fingerprints, 64 lower-case hexadecimal digits.
+        only: The group out of which to take them; every group when None.
 
     Returns:
         How many entries were removed.
@@ -108,7 +109,7 @@ def withdraw(tree: Path, fingerprints: Iterable[str]) -> int:
     count = 0
     with Folder.make_root(tree) as root:
         for group, folder in _groups(root, removals):
-            here = [name for name in names if folder.holds(name)]
+            here = [name for name in names if only in (None, group) and folder.holds(name)]
             for name in here:
                 removals.remove(folder, name, group)
             if here:

@@ -6,27 +6,31 @@ Callers hold the home's lock.
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pivgate.errors import GateError, HomeError, OpenGateError, PivgateError
+from pivgate.errors import GateError, HomeError, PivgateError
 from pivgate.files import PUBLIC_FILE, read_file, write_atomic
 from pivgate.gate import process
-from pivgate.gate.access import NO_CERTIFICATE
 from pivgate.gate.addresses import Tcp, parse_listen
 from pivgate.gate.admin import AdminApi, LoadRefusedError, at_home
-from pivgate.gate.caddy import Caddy, adapt, find_caddy
+from pivgate.gate.audit_file import read_sources
+from pivgate.gate.caddy import Caddy, adapt, find_caddy, refuse_old_running
 from pivgate.gate.caddyfile import check_opt_ins
 from pivgate.gate.caddyfile import sites as opted_in_sites
 from pivgate.gate.config_audit import AuditInput, audit
+from pivgate.gate.joined import joined
 from pivgate.gate.own_process import Running
 from pivgate.gate.ports import explain, refuse_shared
-from pivgate.gate.probe import ProbeResult, probe, raise_if_open
+from pivgate.gate.probe import ProbeResult
+from pivgate.gate.proof import prove
 from pivgate.gate.proven import Proven, fingerprint_of_sources, recall, record
+from pivgate.gate.sever import is_unfinished, sever
+from pivgate.gate.sharing import share
 from pivgate.gate.sites import GatedSite
 from pivgate.gate.snippet import SnippetInput, render
-from pivgate.gate.unix_http import NotRunningError
-from pivgate.gate.verdict import Verdict, ask
+from pivgate.gate.timeouts import limited
+from pivgate.gate.upstream_log import without_requests
 from pivgate.settings import Home, load_settings
 
 # Seconds; it takes less than one thousandth when the machine is idle.
@@ -61,6 +65,7 @@ class Applied:
         pid: Process id of the gate that serves it now; None when none is running.
         started: Whether the gate was started for it.
         pending: Whether the running gate serves something else than the Caddyfile says.
+        severed: Whether open connections were ended first, which an earlier command had begun.
     """
 
     sites: tuple[GatedSite, ...]
@@ -69,6 +74,7 @@ class Applied:
     pid: int | None
     started: bool
     pending: bool = False
+    severed: bool = False
 
 
 def up(home: Home) -> Applied:
@@ -86,11 +92,14 @@ def up(home: Home) -> Applied:
 
 
 def _serve(home: Home, caddy: Caddy, prepared: Prepared) -> Applied:
+    severed = is_unfinished(home) and sever(home) is not None
     found = process.running(home)
     if found and not process.can_be_asked(home):
         # Nothing can be loaded into it and nothing proved on it, so it must not go on serving.
         process.stop(home)
         found = None
+    if found:
+        refuse_old_running(found.pid)
     serving = found or process.start(caddy, home)
     try:
         results = put_into_force(home, serving, caddy, prepared)
@@ -98,7 +107,9 @@ def _serve(home: Home, caddy: Caddy, prepared: Prepared) -> Applied:
         if found is None:
             process.stop(home)
         raise
-    return Applied(prepared.sites, prepared.warnings, results, serving.pid, started=found is None)
+    return Applied(
+        prepared.sites, prepared.warnings, results, serving.pid, started=found is None, severed=severed
+    )
 
 
 def apply(home: Home) -> Applied:
@@ -137,9 +148,7 @@ def check(home: Home) -> Applied:
         )
     config = AdminApi(home.admin_socket).config()
     sites = tuple(audit(config, _expected(home)))
-    _check_verdict(home)
-    results = probe(config, sites, home.probes)
-    raise_if_open(results)
+    results = prove(home, config, sites)
     return Applied(
         sites,
         prepared.warnings,
@@ -189,8 +198,11 @@ def prepare(home: Home, caddy: Caddy) -> Prepared:
     check_opt_ins(_text(home))
     adapted = adapt(caddy, home, home.caddyfile)
     opted_in = frozenset(site.address for site in opted_in_sites(_text(home)))
-    sites = audit(adapted.config, _expected(home, opted_in))
-    return Prepared(at_home(adapted.config, home.admin_socket), tuple(sites), adapted.warnings, sources)
+    config = without_requests(joined(adapted.config))
+    config = limited(config, settings.write_timeout, settings.stream_timeout)
+    expected = replace(_expected(home, opted_in), sources=read_sources(home.caddyfile))
+    sites = audit(config, expected)
+    return Prepared(at_home(config, home.admin_socket), tuple(sites), adapted.warnings, sources)
 
 
 def _expected(home: Home, opted_in: frozenset[str] = frozenset()) -> AuditInput:
@@ -217,6 +229,7 @@ def put_into_force(home: Home, serving: Running, caddy: Caddy, prepared: Prepare
         StorageError: The certificates to try are missing, or the result cannot be recorded.
     """
     refuse_shared(_ports(prepared.config), serving.pid, home)
+    share(home)
     before = recall(home, serving.pid)
     try:
         results = load_and_prove(home, prepared.config, prepared.sites)
@@ -250,10 +263,7 @@ def load_and_prove(
     # Caddy answers when the old servers have begun to stop; until they have, they still take a connection now
     # and then, and a probe that meets one proves nothing about the new configuration.
     time.sleep(_HANDOVER)
-    _check_verdict(home)
-    results = probe(config, sites, home.probes)
-    raise_if_open(results)
-    return results
+    return prove(home, config, sites)
 
 
 def _go_back(home: Home, before: Proven | None) -> str:
@@ -267,27 +277,6 @@ def _go_back(home: Home, before: Proven | None) -> str:
         process.stop(home)
         return f"Going back failed ({error.message}), so the gate was stopped; nothing is served."
     return "What was served before is served again."
-
-
-def _check_verdict(home: Home) -> None:
-    """Make sure that the new configuration can be asked for its verdict, and refuses nobody in particular.
-
-    Raises:
-        OpenGateError: It admits a certificate that does not exist.
-        GateError: It cannot be asked.
-    """
-    try:
-        verdict = ask(home.verdict_socket, "everyone", NO_CERTIFICATE)
-    except NotRunningError as error:
-        raise GateError(
-            "The configuration has no verdict site, so a revocation could not be proved",
-            "Write `import pivgate.caddy` into the Caddyfile, outside all blocks.",
-        ) from error
-    if verdict is not Verdict.REFUSED:
-        raise OpenGateError(
-            f"The gate admits everybody who shows no certificate: {home.access} holds {NO_CERTIFICATE[:8]}…",
-            "Run the command again: it removes that entry. Then look for who put it there.",
-        )
 
 
 def _ports(config: Mapping[str, Any]) -> list[Tcp]:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which hosts opted in, and which lookups in the access tree are not made in the one sure way."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pivgate.gate.audit_finding import Finding
+from pivgate.gate.audit_finding import Finding, Kind
 from pivgate.gate.audit_match import hosts_of
 from pivgate.gate.audit_node import Node
 from pivgate.gate.audit_state import entry_group
@@ -23,10 +24,17 @@ class OptedIn:
     Attributes:
         patterns: Host patterns that are looked up in the access tree, or asked for our certificates.
         findings: Lookups that could admit who is not listed, and gated routes without a host's name.
+        nameless: Paths of those routes.
     """
 
     patterns: tuple[str, ...]
     findings: tuple[Finding, ...]
+    nameless: frozenset[str] = frozenset()
+
+    def is_gated(self, route: Node) -> bool:
+        """Say whether a route at the top serves gated hosts alone."""
+        hosts = hosts_of(route)
+        return set(hosts) <= set(self.patterns) if hosts else route.path in self.nameless
 
 
 def opted_in(server: Node, authority_pem: Path, access: Path) -> OptedIn:
@@ -34,6 +42,7 @@ def opted_in(server: Node, authority_pem: Path, access: Path) -> OptedIn:
     patterns: list[str] = []
     findings: list[Finding] = []
     named: set[str] = set()
+    nameless: set[str] = set()
     for route in server["routes"].items():
         hosts = hosts_of(route)
         named.update(hosts)
@@ -43,11 +52,12 @@ def opted_in(server: Node, authority_pem: Path, access: Path) -> OptedIn:
             patterns += hosts
         if lookups and not hosts:
             findings.append(_nameless(route))
+            nameless.add(route.path)
     for policy in server["tls_connection_policies"].items():
         if str(authority_pem) in str(policy["client_authentication"].value):
             names = [name.lower() for name in policy["match"]["sni"].texts()]
             patterns += [name for name in names if name in named]
-    return OptedIn(tuple(dict.fromkeys(patterns)), tuple(findings))
+    return OptedIn(tuple(dict.fromkeys(patterns)), tuple(findings), frozenset(nameless))
 
 
 def first_content(route: Node) -> Node | None:
@@ -67,6 +77,29 @@ def first_content(route: Node) -> Node | None:
     return None
 
 
+def open_elsewhere(routes: Iterable[Node], pattern: str, listen: Sequence[str]) -> list[Finding]:
+    """Find where routes of another server, which name a protected host, give content for it to everybody.
+
+    Args:
+        routes: The routes that name it.
+        pattern: The host.
+        listen: Where that server listens.
+    """
+    culprits = [first_content(route) for route in routes]
+    return [
+        Finding(
+            Kind.OPEN_ELSEWHERE,
+            f"{pattern} is gated, but {', '.join(listen)} serves it without the gate",
+            culprit.path,
+            "Whoever asks there needs no key.",
+            f"Gate that site too, or let it only redirect: `redir https://{pattern}{{uri}}`.",
+            pattern,
+        )
+        for culprit in culprits
+        if culprit is not None
+    ]
+
+
 def _lookups(route: Node, access: Path) -> list[Node]:
     """Return the ``file`` matchers of a route that look for a certificate, or look into the access tree."""
     return [
@@ -79,6 +112,7 @@ def _lookups(route: Node, access: Path) -> list[Node]:
 
 def _nameless(route: Node) -> Finding:
     return Finding(
+        Kind.NAMELESS_SITE,
         "A gated site has no host's name",
         route.path,
         "pivgate cannot knock at it, so nothing proves that it is shut.",
@@ -88,6 +122,7 @@ def _nameless(route: Node) -> Finding:
 
 def _crooked(lookup: Node) -> Finding:
     return Finding(
+        Kind.CROOKED_LOOKUP,
         f"A lookup in the access tree is not of the one form that is sure: {lookup.value}",
         lookup.path,
         "Another root, policy or path can match for certificates that are not listed, or for a folder.",

@@ -6,12 +6,13 @@ The walk does not look for a known text. It carries what is proved about all req
 proved: a route that may match and may fall through proves nothing to those after it.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pivgate.gate.audit_finding import Finding
+from pivgate.gate.audit_finding import Finding, Kind
 from pivgate.gate.audit_match import Match, route_match
 from pivgate.gate.audit_node import Node
 from pivgate.gate.audit_state import Passed, is_identity_header
@@ -19,6 +20,12 @@ from pivgate.gate.audit_state import Passed, is_identity_header
 _INSIDE: Final = "Write it inside the block of `import pivgate`, so that it stands behind the gate."
 _LOWEST_REFUSAL: Final = 400
 _HIGHEST_STATUS: Final = 599
+
+# What may be written into the headers that the gate has checked: what they have already, or what it allows.
+_CHECKED: Final = {
+    "connection": re.compile(r"\{http\.request\.header\.Connection\}|(?i:keep-alive|close|upgrade)"),
+    "upgrade": re.compile(r"\{http\.request\.header\.Upgrade\}|(?i:websocket)"),
+}
 
 
 def is_refusal(handler: Node) -> bool:
@@ -54,6 +61,7 @@ class Walk:
         end = self._routes(routes, Passed())
         if end is not None and not end.gated:
             self._found(
+                Kind.FALLS_THROUGH,
                 f"Requests for {self.host} reach the end of their routes without having been looked up",
                 where,
                 "Whoever holds any certificate of the authority, revoked or not, gets an answer.",
@@ -90,6 +98,7 @@ class Walk:
     def _end_of_terminal(self, state: Passed, route: Node) -> None:
         if not state.gated:
             self._found(
+                Kind.FALLS_THROUGH,
                 f"A route ends the chain for {self.host} without having looked up the certificate",
                 route.path,
                 "Whoever holds any certificate of the authority, revoked or not, gets an answer.",
@@ -122,6 +131,12 @@ class Walk:
                 return state
             case "rewrite" | "encode" | "log_append" | "tracing" | "request_body":
                 return state
+            # What it renders of a refusal is the snippet's own text, in which nothing is the client's.
+            case "templates":
+                return state
+            # It passes a request on, or brings about an error; what answers errors is judged by itself.
+            case "authentication" if handler["providers"].members().keys() == {"http_basic"}:
+                return state
             case _:
                 self._answers(handler, state, refusal=False)
                 # Whether it passes requests on is not ours to know; after a finding nothing more is proved.
@@ -137,6 +152,7 @@ class Walk:
         return after
 
     def _headers(self, handler: Node, state: Passed) -> Passed:
+        self._unchecked(handler, handler["request"], state)
         after = state.with_request_headers(handler["request"])
         if state.complete and after.forged:
             self._forged(handler, sorted(after.forged))
@@ -150,6 +166,7 @@ class Walk:
             return
         if not state.gated:
             self._found(
+                Kind.ANSWERS_FIRST,
                 f"`{name}` can answer a request for {self.host} before its certificate was looked up",
                 handler.path,
                 "A certificate that was revoked, or that is in no group, still gets through here.",
@@ -157,6 +174,7 @@ class Walk:
             )
         elif state.missing and not refusal:
             self._found(
+                Kind.IDENTITY_UNPROVED,
                 f"`{name}` is reached for {self.host} without {state.missing}",
                 handler.path,
                 "The upstream can be told that somebody else is calling.",
@@ -164,22 +182,44 @@ class Walk:
             )
         else:
             self.groups += [group for group in state.groups if group not in self.groups]
-            self._upstream_headers(handler)
+            self._upstream_headers(handler, state)
             # Routes that run on what an upstream answered, as in forward_auth, may change the request, too.
             for response in handler["handle_response"].items():
-                self._routes(response["routes"].items(), state)
+                after = self._routes(response["routes"].items(), state)
+                if after is not None and state.complete and not after.complete:
+                    self._forged(handler, sorted(after.forged | (state.identity - after.identity)))
 
-    def _upstream_headers(self, handler: Node) -> None:
+    def _upstream_headers(self, handler: Node, state: Passed) -> None:
         """A ``reverse_proxy`` may set headers of its own, after ours."""
         if handler["handler"].text() != "reverse_proxy":
             return
         request = handler["headers"]["request"]
         names = [*request["add"].members(), *request["set"].members(), *request["replace"].members()]
+        self._unchecked(handler, request, state)
         if forged := sorted(name for name in names if is_identity_header(name) or name == "*"):
             self._forged(handler, [name.lower() for name in forged])
 
+    def _unchecked(self, handler: Node, request: Node, state: Passed) -> None:
+        """What the gate checked in Connection and Upgrade must not be changed behind it."""
+        changed = {name for name in request["replace"].members() if name.lower() in _CHECKED}
+        for operation in ("add", "set"):
+            for name in request[operation].members():
+                allowed = _CHECKED.get(name.lower())
+                if allowed and not all(map(allowed.fullmatch, request[operation][name].texts())):
+                    changed.add(name)
+        if state.complete and changed:
+            self._found(
+                Kind.IDENTITY_UNPROVED,
+                f"Behind the gate, {', '.join(sorted(changed))} of {self.host} is given another value",
+                handler.path,
+                "A proxy removes what `Connection` names, our headers too, and after another `Upgrade` than "
+                "`websocket` nothing is looked up any more.",
+                "Remove it: `reverse_proxy` passes WebSockets on by itself.",
+            )
+
     def _forged(self, handler: Node, names: Sequence[str]) -> None:
         self._found(
+            Kind.IDENTITY_FORGED,
             f"Behind the gate, {', '.join(names)} of {self.host} is given another value",
             handler.path,
             "The upstream trusts these headers to come from the certificate alone.",
@@ -191,8 +231,8 @@ class Walk:
         if not state.gated:
             self.findings += error_findings(handler["errors"]["routes"].items(), self.host)
 
-    def _found(self, what: str, where: str, risk: str, remedy: str) -> None:
-        self.findings.append(Finding(what, where, risk, remedy))
+    def _found(self, kind: Kind, what: str, where: str, risk: str, remedy: str) -> None:
+        self.findings.append(Finding(kind, what, where, risk, remedy, self.host))
 
 
 def error_findings(routes: Iterable[Node], host: str) -> list[Finding]:
@@ -218,10 +258,12 @@ def _error_handler(handler: Node, host: str) -> list[Finding]:
         return []
     return [
         Finding(
+            Kind.ERROR_ANSWERS,
             f"`{name}` answers errors of {host}, and errors are answered outside the gate",
             handler.path,
             "Somebody without any certificate can bring about an error, and gets what this gives.",
             "Answer errors with `respond` alone, or move the handling behind the gate "
             "with `handle_response` in `reverse_proxy`.",
+            host,
         )
     ]

@@ -13,32 +13,43 @@ from pivgate.gate.snippet import (
     EMAIL_PATTERN,
     FINGERPRINT_ENTRY,
     GROUP_PATTERN,
+    TUNNEL_METHOD,
     UPGRADE_PATTERN,
     USER_PATTERN,
+    USUAL_CONNECTIONS,
+    USUAL_UPGRADES,
 )
 
 _CAPTURE: Final = "pivgate_user"
 _USER: Final = "x-client-user"
 # Set, but with Go's escapes still in it: not yet what it has to be.
 _ESCAPED_USER: Final = f"{_USER} escaped"
+_SUBJECT: Final = "x-client-subject"
 _EMAIL: Final = "x-client-email"
 # Go escapes a plus sign in a distinguished name; the header has the name as it is.
 _UNESCAPE: Final = [{"search_regexp": r"\\\+", "replace": "+"}]
 
 _REQUIRED: Final = {
     _USER: f"{{http.regexp.{_CAPTURE}.1}}",
-    "x-client-subject": "{http.request.tls.client.subject}",
+    # The pattern has both ends, so what it matched is the whole subject.
+    _SUBJECT: f"{{http.regexp.{_CAPTURE}.0}}",
     "x-client-serial": "{http.request.tls.client.serial}",
     "x-client-fingerprint": "{http.request.tls.client.fingerprint}",
 }
 _ALLOWED: Final = {**_REQUIRED, _EMAIL: "{http.request.tls.client.san.emails.0}"}
-_CONNECTION_CHECK: Final = {
-    "vars_regexp": {"{http.request.header.Connection}": {"pattern": CONNECTION_PATTERN}}
-}
-_UPGRADE_CHECK: Final = {"vars_regexp": {"{http.request.header.Upgrade}": {"pattern": UPGRADE_PATTERN}}}
-_SUBJECT_CHECK: Final = {
-    "vars_regexp": {"{http.request.tls.client.subject}": {"name": _CAPTURE, "pattern": USER_PATTERN}}
-}
+# Who is not refused has matched one of the sets.
+_CONNECTION_CHECK: Final = [
+    {"vars": {"{http.request.header.Connection}": list(USUAL_CONNECTIONS)}},
+    {"vars_regexp": {"{http.request.header.Connection}": {"pattern": CONNECTION_PATTERN}}},
+]
+_UPGRADE_CHECK: Final = [
+    {"vars": {"{http.request.header.Upgrade}": list(USUAL_UPGRADES)}},
+    {"vars_regexp": {"{http.request.header.Upgrade}": {"pattern": UPGRADE_PATTERN}}},
+]
+_SUBJECT_CHECK: Final = [
+    {"vars_regexp": {"{http.request.tls.client.subject}": {"name": _CAPTURE, "pattern": USER_PATTERN}}}
+]
+_TUNNELS: Final = [{"method": [TUNNEL_METHOD]}]
 _EMAIL_CHECK: Final = [
     {
         "vars_regexp": {
@@ -57,6 +68,7 @@ class Passed:
         groups: Groups whose folder held an entry for its certificate.
         connection: Its Connection header names nothing that a proxy would remove for the client.
         upgrade: Its Upgrade header names no other protocol than WebSocket.
+        tunnelless: Its method is not CONNECT.
         named: Its certificate's subject is one common name in our alphabet, which was captured.
         addressed: Its certificate has an e-mail address that can stand in a header.
         deleted: Patterns of header names that were deleted.
@@ -67,6 +79,7 @@ class Passed:
     groups: tuple[str, ...] = ()
     connection: bool = False
     upgrade: bool = False
+    tunnelless: bool = False
     named: bool = False
     addressed: bool = False
     deleted: frozenset[str] = frozenset()
@@ -85,6 +98,8 @@ class Passed:
             return "the check of the Connection header"
         if not self.upgrade:
             return "the check of the Upgrade header"
+        if not self.tunnelless:
+            return "the refusal of CONNECT"
         if not self.named:
             return "the check of the certificate's subject"
         if not self.deleted >= _DELETIONS:
@@ -103,6 +118,7 @@ class Passed:
             groups=tuple(group for group in self.groups if group in other.groups),
             connection=self.connection and other.connection,
             upgrade=self.upgrade and other.upgrade,
+            tunnelless=self.tunnelless and other.tunnelless,
             named=self.named and other.named,
             addressed=self.addressed and other.addressed,
             deleted=self.deleted & other.deleted,
@@ -114,7 +130,9 @@ class Passed:
         """Add what is proved by a route that ends every request it matches, for those it does not match."""
         if group := gate_group(route, access):
             return replace(self, groups=(*self.groups, group))
-        negated = _only_negated(route)
+        if route["match"].value == _TUNNELS:
+            return replace(self, tunnelless=True)
+        negated = _negated(route)
         if negated == _CONNECTION_CHECK:
             return replace(self, connection=True)
         if negated == _UPGRADE_CHECK:
@@ -149,7 +167,7 @@ class Passed:
     def _set(self, name: str, values: list[str]) -> "Passed":
         state = self._forge(name)
         name = name.lower()
-        proved = {_USER: self.named, _EMAIL: self.addressed}.get(name, True)
+        proved = {_USER: self.named, _SUBJECT: self.named, _EMAIL: self.addressed}.get(name, True)
         if values != [_ALLOWED.get(name)] or not proved:
             return state
         ours = _ESCAPED_USER if name == _USER else name
@@ -192,10 +210,11 @@ def covers(pattern: str, name: str) -> bool:
 
 def gate_group(route: Node, access: Path) -> str:
     """Return the group whose folder a route looks into, refusing who is not in it; empty if it does not."""
-    negated = _only_negated(route)
-    if not isinstance(negated, dict) or negated.keys() != {"file"}:
-        return ""
-    return entry_group(negated["file"], access)
+    match _negated(route):
+        case [{"file": matcher, **others}] if not others:
+            return entry_group(matcher, access)
+        case _:
+            return ""
 
 
 def entry_group(matcher: object, access: Path) -> str:
@@ -217,10 +236,10 @@ def entry_group(matcher: object, access: Path) -> str:
     return group if re.fullmatch(GROUP_PATTERN, group) else ""
 
 
-def _only_negated(route: Node) -> object:
-    """Return the one matcher set of ``[{"not": [set]}]``; None for every other form."""
+def _negated(route: Node) -> object:
+    """Return the matcher sets of ``[{"not": sets}]``; None for every other form."""
     match route["match"].value:
-        case [{"not": [negated], **others}] if not others:
+        case [{"not": negated, **others}] if not others:
             return negated
         case _:
             return None

@@ -6,7 +6,7 @@ from typing import Final
 
 from pivgate.gate.addresses import Unix, parse_listen
 from pivgate.gate.audit_admin import is_private_socket
-from pivgate.gate.audit_finding import Finding
+from pivgate.gate.audit_finding import Finding, Kind
 from pivgate.gate.audit_match import Match, route_match
 from pivgate.gate.audit_node import Node
 from pivgate.gate.audit_routes import is_refusal
@@ -32,6 +32,7 @@ def verdict_findings(servers: list[Node], socket: Path, access: Path) -> list[Fi
         return []
     return [
         Finding(
+            Kind.VERDICT,
             "The running gate could not be asked for its verdict"
             if not ours
             else "Something else than the gate's verdict can be served on its socket",

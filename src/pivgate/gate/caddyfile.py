@@ -4,6 +4,7 @@
 A file is read and written with its own line ends (``newline=""``), so that they survive an edit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -80,8 +81,13 @@ def check_opt_ins(text: str) -> None:
             ) from error
 
 
-def add_site(text: str, site: Site) -> str:
+def add_site(text: str, site: Site, proxy_options: Sequence[str] = ()) -> str:
     """Append a site's block. Without ``tls``, a name that no public authority certifies gets ``internal``.
+
+    Args:
+        text: The Caddyfile.
+        site: The site.
+        proxy_options: What stands in the braces of its ``reverse_proxy``, one line each.
 
     Raises:
         InputError: The address, upstream, group or ``tls`` cannot stand in a Caddyfile.
@@ -109,7 +115,7 @@ def add_site(text: str, site: Site) -> str:
         raise CaddyfileError(
             text.count("\n") + 1, "the last line ends in half a line end", "Save the file with whole ones."
         )
-    return _append(text, _written(site))
+    return _append(text, _written(site, proxy_options))
 
 
 def remove_site(text: str, address: str) -> str:
@@ -169,13 +175,15 @@ def _upstream(opt_in: Directive) -> str:
     return ""
 
 
-def _written(site: Site) -> str:
+def _written(site: Site, proxy_options: Sequence[str]) -> str:
     issuer = site.tls or default_tls(site.address)
     tls = f" {issuer}" if issuer else ""
+    options = "".join(f"\t\t\t{line}\n" for line in proxy_options)
+    braces = f" {{\n{options}\t\t}}" if options else ""
     return (
         f"{site.address} {{\n"
         f"\timport {PLAIN_SNIPPET} {site.group}{tls} {{\n"
-        f"\t\treverse_proxy {site.upstream}\n"
+        f"\t\treverse_proxy {site.upstream}{braces}\n"
         "\t}\n"
         "}"
     )

@@ -7,22 +7,26 @@ keeps a gate from running that nobody has seen to be shut.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from pivgate.gate.addresses import Tcp, parse_listen
 from pivgate.gate.audit_admin import admin_findings
-from pivgate.gate.audit_finding import AuditError, Finding
+from pivgate.gate.audit_finding import AuditError, Finding, Kind
+from pivgate.gate.audit_lines import Source, locate
 from pivgate.gate.audit_match import RoutesByHost, representative
 from pivgate.gate.audit_node import Node
-from pivgate.gate.audit_opted import first_content, opted_in
+from pivgate.gate.audit_opted import open_elsewhere, opted_in
 from pivgate.gate.audit_routes import Walk, error_findings
-from pivgate.gate.audit_server import policy_findings, server_findings
+from pivgate.gate.audit_server import our_authority, policy_findings, server_findings, shutdown_findings
+from pivgate.gate.audit_spellings import spelling_findings
+from pivgate.gate.audit_upstreams import upstream_findings
 from pivgate.gate.audit_verdict import is_verdict_server, verdict_findings
 from pivgate.gate.caddyfile_address import host_of
 from pivgate.gate.sites import GatedSite
 
-__all__ = ["AuditError", "AuditInput", "Finding", "audit"]
+__all__ = ["AuditError", "AuditInput", "Finding", "audit", "examine"]
 
 _HTTP_PORT: Final = 80
 
@@ -38,6 +42,7 @@ class AuditInput:
         verdict_socket: Where the running gate tells its verdict.
         opted_in: Addresses of which the Caddyfile says that they are gated; each must be found so, but for
             those with a placeholder.
+        sources: The Caddyfile, and the files it imports, in which a finding's line is looked for.
     """
 
     authority_pem: Path
@@ -45,6 +50,7 @@ class AuditInput:
     admin_socket: Path
     verdict_socket: Path
     opted_in: frozenset[str] = frozenset()
+    sources: tuple[Source, ...] = ()
 
 
 def audit(config: dict[str, Any], expected: AuditInput) -> list[GatedSite]:
@@ -61,6 +67,33 @@ def audit(config: dict[str, Any], expected: AuditInput) -> list[GatedSite]:
         AuditError: It has holes; all that were found are listed.
         GateError: It is not a configuration that Caddy could have made.
     """
+    examined = examine(config, expected)
+    if examined.findings:
+        raise AuditError(examined.findings)
+    return examined.sites
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What was found in a configuration.
+
+    Attributes:
+        sites: Every gated host with the ports it is served on.
+        hosts: Every host that opted in, wherever it is served; empty for one without a name.
+        findings: Every hole.
+    """
+
+    sites: list[GatedSite]
+    hosts: frozenset[str]
+    findings: tuple[Finding, ...]
+
+
+def examine(config: dict[str, Any], expected: AuditInput) -> Examined:
+    """Look for holes, and return what was found instead of raising it.
+
+    Raises:
+        GateError: It is not a configuration that Caddy could have made.
+    """
     root = Node(config)
     http = root["apps"]["http"]
     http_port = http["http_port"].value or _HTTP_PORT
@@ -72,18 +105,23 @@ def audit(config: dict[str, Any], expected: AuditInput) -> list[GatedSite]:
     sites: list[GatedSite] = []
     for server in audited:
         findings += server.opted_in.findings
-        findings += server_findings(server.node, http_port) if server.opted_in.patterns else []
+        if server.opted_in.patterns:
+            findings += server_findings(server.node, http_port) + spelling_findings(server.node)
         for pattern in server.opted_in.patterns:
-            groups, holes = server.audit_host(representative(pattern))
-            findings += holes
+            name = representative(pattern)
+            groups, holes = server.audit_host(name)
+            findings += [hole.about(pattern, name) for hole in holes]
             findings += [hole for other in audited for hole in other.serving_openly(pattern)]
-            sites += [
-                GatedSite(pattern, port, groups, listen) for port, listen in _listeners(server.node, findings)
-            ]
-    findings += _not_gated(sites, expected.opted_in)
-    if findings:
-        raise AuditError(tuple(dict.fromkeys(findings)))
-    return sites
+            found, holes = _listeners(server.node, pattern)
+            findings += holes
+            sites += [GatedSite(pattern, port, groups, listen) for port, listen in found]
+    findings += upstream_findings([(server.node, server.opted_in.is_gated) for server in audited])
+    findings += shutdown_findings(http) if sites else []
+    hosts = frozenset(pattern for server in audited for pattern in server.opted_in.patterns)
+    hosts |= {"" for server in audited if server.opted_in.nameless}
+    findings += _not_gated(hosts, expected.opted_in)
+    located = locate(dict.fromkeys(findings), config, expected.sources)
+    return Examined(sites, hosts, tuple(located))
 
 
 class _Server:
@@ -101,7 +139,7 @@ class _Server:
         walk = Walk(host, self.expected.access, self.node["named_routes"])
         walk.server(self._routes.concerning(host), self.node["routes"].path)
         findings = walk.findings
-        findings += policy_findings(self.node, host, self.expected.authority_pem)
+        findings += policy_findings(self.node, host, partial(our_authority, self.expected.authority_pem))
         findings += error_findings(self._errors.concerning(host), host)
         return tuple(walk.groups), findings
 
@@ -109,23 +147,14 @@ class _Server:
         """Find where it names a host that another server gates, and gives content for it without the gate."""
         if pattern in self.opted_in.patterns:
             return []
-        culprits = [first_content(route) for route in self._routes.naming(representative(pattern))]
-        return [
-            Finding(
-                f"{pattern} is gated, but {', '.join(self.node['listen'].texts())} serves it "
-                "without the gate",
-                culprit.path,
-                "Whoever asks there needs no key.",
-                f"Gate that site too, or let it only redirect: `redir https://{pattern}{{uri}}`.",
-            )
-            for culprit in culprits
-            if culprit is not None
-        ]
+        naming = self._routes.naming(representative(pattern))
+        return open_elsewhere(naming, pattern, self.node["listen"].texts())
 
 
-def _listeners(server: Node, findings: list[Finding]) -> list[tuple[int, tuple[str, ...]]]:
-    """Return a server's ports, each with the addresses that have it."""
+def _listeners(server: Node, host: str) -> tuple[list[tuple[int, tuple[str, ...]]], list[Finding]]:
+    """Return a server's ports, each with the addresses that have it, and what is no port."""
     listen: dict[int, list[str]] = {}
+    findings = []
     for text in server["listen"].texts():
         for endpoint in parse_listen(text):
             if isinstance(endpoint, Tcp):
@@ -133,23 +162,26 @@ def _listeners(server: Node, findings: list[Finding]) -> list[tuple[int, tuple[s
             else:
                 findings.append(
                     Finding(
+                        Kind.UNIX_LISTENER,
                         f"A gated site listens on {text}",
                         server["listen"].path,
                         "Nothing proves that whoever connects there showed a certificate to Caddy itself.",
                         "Bind gated sites to TCP addresses alone.",
+                        host,
                     )
                 )
-    return [(port, tuple(texts)) for port, texts in listen.items()]
+    return [(port, tuple(texts)) for port, texts in listen.items()], findings
 
 
-def _not_gated(sites: list[GatedSite], wanted: frozenset[str]) -> list[Finding]:
-    found = {site.host for site in sites}
+def _not_gated(found: frozenset[str], wanted: frozenset[str]) -> list[Finding]:
     return [
         Finding(
+            Kind.NOT_GATED,
             f"{address} opted in, but the configuration has no gated site of that name",
             "apps.http.servers",
             "It would be served without a gate, or not at all.",
             "Look for a snippet or an environment variable that changes what the Caddyfile says.",
+            host_of(address),
         )
         for address in sorted(wanted)
         # What an environment variable stands for is known to Caddy alone; its name is not in the result.

@@ -51,15 +51,15 @@ def identify(pid: int, home: Home) -> Running | None:
 def search(home: Home) -> Iterator[Running]:
     """Look through all processes for the Caddy of a home.
 
-    Only those of this user, of the home's owner and of root count: anybody may give a process any command
-    line, and could else keep the gate from starting.
+    Only those of this user, of root, and of the owners of the home and of its run folder count: anybody may
+    give a process any command line, and could else keep the gate from starting.
     """
-    trusted = {0, os.geteuid(), *_owner(home.root)}
+    trusted = {0, os.geteuid(), *_owner(home.root), *_owner(home.run)}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         found = identify(int(entry.name), home)
-        if found and _user(found.pid) in trusted:
+        if found and user_of(found.pid) in trusted:
             yield found
 
 
@@ -70,7 +70,12 @@ def _owner(path: Path) -> tuple[int, ...]:
         return ()
 
 
-def _user(pid: int) -> int | None:
+def user_for(home: Home) -> int:
+    """Return the user as whom a Caddy of this home is started: for root, whom the run folder belongs to."""
+    return next(iter(_owner(home.run)), 0) if os.geteuid() == 0 else os.geteuid()
+
+
+def user_of(pid: int) -> int | None:
     """Return the real user id, not the owner of /proc/PID: that is root for a program with capabilities."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(errors="replace")

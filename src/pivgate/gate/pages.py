@@ -25,6 +25,7 @@ class Reason(StrEnum):
     NAMELESS = "The certificate on your key does not name a user in the way this gate expects."
     CONNECTION_HEADER = "The Connection header of your request names a field that has to stay."
     UPGRADE_HEADER = "Your request asks for another protocol than WebSocket in its Upgrade header."
+    CONNECT_METHOD = "Your request has the method CONNECT, and no tunnel leads through this gate."
 
 
 def check_contact(contact: str) -> None:

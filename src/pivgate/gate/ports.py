@@ -49,12 +49,18 @@ def holders(addresses: Iterable[Tcp]) -> list[Holder]:
     wanted = list(addresses)
     inodes = {
         inode: host_port.port
-        for inode, host_port in _listening()
+        for inode, host_port in listening()
         if any(_overlap(host_port, address) for address in wanted)
     }
     if not inodes:
         return []
     return [Holder(inodes[inode], pid, _name(pid)) for pid, inode in _sockets() if inode in inodes]
+
+
+def pids_that_listen() -> frozenset[int]:
+    """Return the processes that listen on any TCP port, of those whose descriptors this user may read."""
+    inodes = {inode for inode, _ in listening()}
+    return frozenset(pid for pid, inode in _sockets() if inode in inodes)
 
 
 def refuse_shared(addresses: Iterable[Tcp], own_pid: int, home: Home) -> None:
@@ -120,7 +126,8 @@ def _overlap(one: Tcp, other: Tcp) -> bool:
     return one.port == other.port and (one.is_everywhere or other.is_everywhere or one.host == other.host)
 
 
-def _listening() -> Iterator[tuple[str, Tcp]]:
+def listening() -> Iterator[tuple[str, Tcp]]:
+    """Yield socket number and address of each TCP socket of this machine that listens."""
     for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
         lines: list[str] = []
         with suppress(OSError):

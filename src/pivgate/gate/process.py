@@ -18,15 +18,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from pivgate.errors import GateError
-from pivgate.files import PRIVATE_FILE, make_private_directory, storage_error
+from pivgate.errors import GateError, StorageError
+from pivgate.files import PRIVATE_FILE, make_private_directory, storage_error, write_atomic
+from pivgate.gate import unit
 from pivgate.gate.admin import AdminApi, at_home
 from pivgate.gate.caddy import Caddy, surroundings
-from pivgate.gate.own_process import Running, command, identify, search
+from pivgate.gate.own_process import Running, command, identify, search, user_for
 from pivgate.gate.ports import explain
 from pivgate.gate.proven import PROVEN
 from pivgate.gate.unix_http import BrokeOffError, NotRunningError, listener
-from pivgate.settings import Home
+from pivgate.settings import SERVICE, Home
 
 _START_PATIENCE = 15.0
 _LOG_LIMIT = 8 * 1024 * 1024
@@ -50,9 +51,14 @@ def running(home: Home) -> Running | None:
 def can_be_asked(home: Home) -> bool:
     """Return whether somebody listens on both sockets of a running Caddy.
 
-    A socket that was removed never comes back: Caddy goes on listening where nobody can reach it.
+    A socket that was removed never comes back: Caddy goes on listening where nobody can reach it. One that
+    serves nothing yet has only the first.
     """
-    return listener(home.admin_socket) is not None and listener(home.verdict_socket) is not None
+    if listener(home.admin_socket) is None:
+        return False
+    with suppress(GateError):
+        return listener(home.verdict_socket) is not None or "apps" not in AdminApi(home.admin_socket).config()
+    return False
 
 
 def start(caddy: Caddy, home: Home) -> Running:
@@ -69,6 +75,26 @@ def start(caddy: Caddy, home: Home) -> Running:
     _clear(home)
     make_private_directory(home.run)
     make_private_directory(home.caddy_storage)
+    try:
+        return start_beside(caddy, home)
+    except BaseException:
+        _clear(home)
+        raise
+
+
+def start_beside(caddy: Caddy, home: Home) -> Running:
+    """Start a Caddy that serves nothing yet, whether or not another one of this home runs.
+
+    It takes the admin socket and the pid file for its own; what another one had there is unlinked. Beside one
+    that a systemd service keeps, it is started in that service.
+
+    Raises:
+        GateError: It ended at once; the reason is taken from its log.
+        StorageError: The home cannot be written.
+    """
+    there = {found.pid for found in search(home)}
+    if any(unit.keeps(pid) for pid in there):
+        return _start_in_service(home, there)
     log, offset = _open_log(home.caddy_log)
     try:
         process = _spawn(caddy, home, log)
@@ -79,11 +105,36 @@ def start(caddy: Caddy, home: Home) -> Running:
     except BaseException:
         process.kill()
         process.wait()
-        _clear(home)
         raise
     # Whoever started it reaps it, should it end first: demo and tests live on beside it.
     threading.Thread(target=process.wait, daemon=True).start()
     return Running(process.pid, caddy.path)
+
+
+def _start_in_service(home: Home, there: set[int]) -> Running:
+    if unit.keeps_us():
+        raise GateError(
+            "A service that is being started or reloaded starts no second Caddy",
+            "Run `pivgate up` from a shell.",
+        )
+    write_atomic(home.successor, b"")
+    try:
+        # Returns when the request was read: taken back before that, it would be one for `pivgate up`.
+        unit.ask("reload")
+        api = AdminApi(home.admin_socket, timeout=_START_PATIENCE)
+        deadline = time.monotonic() + _START_PATIENCE
+        while time.monotonic() < deadline:
+            pid = listener(home.admin_socket)
+            with suppress(NotRunningError, BrokeOffError):
+                if pid is not None and pid not in there and (found := identify(pid, home)) and api.config():
+                    return found
+            time.sleep(0.005)
+    finally:
+        home.successor.unlink(missing_ok=True)
+    raise GateError(
+        f"systemd has started no second Caddy within {_START_PATIENCE:.0f} seconds",
+        f"`journalctl -u {SERVICE} -n 20` says why.",
+    )
 
 
 def stop(home: Home, grace: float = 5.0) -> bool:
@@ -101,13 +152,28 @@ def stop(home: Home, grace: float = 5.0) -> bool:
     """
     stopped = False
     while found := running(home):
-        _end(found, home, grace)
         stopped = True
-    _clear(home)
+        if unit.keeps(found.pid) and not unit.keeps_us():
+            # Ended in another way, it would be started again.
+            with suppress(GateError):
+                unit.ask("stop")
+        _end(found, home, grace)
+    # On a read-only disk what it has left stays; nobody takes that for alive, and the next start removes it.
+    with suppress(StorageError):
+        _clear(home)
     return stopped
 
 
-def _end(found: Running, home: Home, grace: float) -> None:
+def kill(found: Running, home: Home) -> None:
+    """End one Caddy of a home at once: whatever it has open is cut off by the kernel.
+
+    Raises:
+        GateError: It belongs to another user, or does not end.
+    """
+    _end(found, home, 5.0, politely=False)
+
+
+def _end(found: Running, home: Home, grace: float, *, politely: bool = True) -> None:
     try:
         handle = os.pidfd_open(found.pid)
     except ProcessLookupError:
@@ -115,7 +181,7 @@ def _end(found: Running, home: Home, grace: float) -> None:
     try:
         # The handle names one process for good. Looking again after taking it shuts out a number given away.
         if identify(found.pid, home) and not (
-            _signal(handle, signal.SIGTERM, grace) or _signal(handle, signal.SIGKILL, grace)
+            (politely and _signal(handle, signal.SIGTERM, grace)) or _signal(handle, signal.SIGKILL, grace)
         ):
             raise GateError(f"Caddy (process {found.pid}) does not end", "Look at it with `ps`.")
     except PermissionError as error:
@@ -131,7 +197,7 @@ def _spawn(caddy: Caddy, home: Home, log: int) -> "subprocess.Popen[bytes]":
     with _first_config(home) as config:
         try:
             return subprocess.Popen(  # noqa: S603 - found by find_caddy
-                command(caddy.path, home),
+                [*_as_its_user(home), *command(caddy.path, home)],
                 stdin=config,
                 stdout=log,
                 stderr=log,
@@ -142,6 +208,18 @@ def _spawn(caddy: Caddy, home: Home, log: int) -> "subprocess.Popen[bytes]":
             )
         except OSError as error:
             raise GateError(f"Cannot run {caddy.path}: {error.strerror}", "Check that program.") from error
+
+
+def _as_its_user(home: Home) -> list[str]:
+    """Return the words with which root runs a command as the owner of the run folder, setpriv(1)."""
+    if os.geteuid() == user_for(home):
+        return []
+    owner = home.run.stat()
+    return [
+        *("setpriv", f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups"),
+        *(f"--{kind}=-all,+net_bind_service" for kind in ("inh-caps", "ambient-caps", "bounding-set")),
+        "--no-new-privs",
+    ]
 
 
 def _first_config(home: Home) -> IO[bytes]:
@@ -159,7 +237,8 @@ def _await_admin(process: "subprocess.Popen[bytes]", caddy: Caddy, home: Home, o
     deadline = time.monotonic() + _START_PATIENCE
     while process.poll() is None:
         with suppress(NotRunningError, BrokeOffError):
-            if api.config():
+            # Until it has bound the socket, another Caddy of this home may answer there.
+            if listener(home.admin_socket) == process.pid and api.config():
                 return
         if time.monotonic() > deadline:
             raise GateError(
@@ -200,7 +279,9 @@ def _open_log(path: Path) -> tuple[int, int]:
     try:
         if path.exists() and path.stat().st_size > _LOG_LIMIT:
             path.replace(path.with_suffix(".log.1"))
-        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, PRIVATE_FILE)
+        # Caddy's user may put a link there.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        log = os.open(path, flags, PRIVATE_FILE)
         os.fchmod(log, PRIVATE_FILE)
         return log, os.fstat(log).st_size
     except OSError as error:
@@ -221,7 +302,9 @@ def _clear(home: Home) -> None:
             f"Process {other} listens on {home.admin_socket} and was not started by pivgate for this home",
             "Stop that process and run the command again.",
         )
-    for path in (home.caddy_pid, home.admin_socket, home.verdict_socket, home.run / PROVEN):
+    sockets = (home.admin_socket, home.verdict_socket)
+    known = (home.caddy_pid, *sockets, home.severing, home.successor, home.run / PROVEN)
+    for path in (*known, *home.run.glob("*.old"), *home.run.glob("warm.*")):
         try:
             path.unlink(missing_ok=True)
         except OSError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pivgate.files import read_file, write_atomic
 from pivgate.gate.sites import GatedSite
+from pivgate.gate.upstream_block import gate_certificates
 from pivgate.settings import Home
 
 PROVEN = "proven.json"
@@ -21,7 +22,7 @@ class Proven:
     Attributes:
         pid: The Caddy it was proved on.
         version: That Caddy's version.
-        sources: SHA-256 over the Caddyfile and the snippet it came from.
+        sources: SHA-256 over what it came from, as :func:`fingerprint_of_sources`.
         config: Caddy's JSON.
         sites: The gated sites in it.
     """
@@ -58,12 +59,15 @@ def recall(home: Home, pid: int) -> Proven | None:
 
 
 def fingerprint_of_sources(home: Home) -> str:
-    """Return the SHA-256 of what a configuration is made from: the Caddyfile and the snippet.
+    """Return the SHA-256 of what a configuration is made from.
+
+    That is the Caddyfile, the snippet, and the certificates by which upstreams know the gate: Caddy reads
+    them when it loads a configuration.
 
     Raises:
         StorageError: One of them cannot be read.
     """
     digest = hashlib.sha256()
-    for path in (home.caddyfile, home.snippet):
+    for path in (home.caddyfile, home.snippet, *gate_certificates(home)):
         digest.update(hashlib.sha256(read_file(path)).digest())
     return digest.hexdigest()

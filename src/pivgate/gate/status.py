@@ -9,6 +9,7 @@ from pivgate.gate import process
 from pivgate.gate.access import Drift, Entry, drift
 from pivgate.gate.admin import AdminApi
 from pivgate.gate.proven import fingerprint_of_sources, recall
+from pivgate.gate.sever import is_unfinished
 from pivgate.gate.sites import GatedSite
 from pivgate.settings import Home
 
@@ -24,6 +25,7 @@ class Status:
         proved: Whether what is served is what was proved last.
         pending: Whether the Caddyfile or the snippet was changed since.
         drift: How the access tree differs from the registry.
+        severing: Whether connections that were to be ended may still be open: a command was killed at that.
         last_words: The last error in Caddy's log when the gate has ended by itself; else empty.
     """
 
@@ -33,12 +35,13 @@ class Status:
     proved: bool
     pending: bool
     drift: Drift
+    severing: bool = False
     last_words: str = ""
 
     @property
     def is_sound(self) -> bool:
-        """Whether the gate is up, serves what was proved, and admits whom the registry says."""
-        return self.pid is not None and self.proved and not self.drift
+        """Whether the gate is up, serves what was proved, and only those whom the registry admits."""
+        return self.pid is not None and self.proved and not self.drift and not self.severing
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -54,6 +57,7 @@ class Status:
                 "missing": ["/".join(entry) for entry in sorted(self.drift.missing)],
                 "foreign": sorted(self.drift.foreign),
             },
+            "severing": self.severing,
             "last_words": self.last_words,
         }
 
@@ -75,9 +79,10 @@ def read_status(home: Home, wanted: Iterable[Entry]) -> Status:
         # A pid file outlives only a Caddy that nobody stopped.
         words = process.last_complaint(home.caddy_log) if home.caddy_pid.exists() else ""
         return Status(None, "", (), proved=False, pending=False, drift=difference, last_words=words)
+    severing = is_unfinished(home)
     proven = recall(home, serving.pid)
     if proven is None:
-        return Status(serving.pid, "", (), proved=False, pending=True, drift=difference)
+        return Status(serving.pid, "", (), proved=False, pending=True, drift=difference, severing=severing)
     return Status(
         serving.pid,
         proven.version,
@@ -86,4 +91,5 @@ def read_status(home: Home, wanted: Iterable[Entry]) -> Status:
         and AdminApi(home.admin_socket, timeout=5.0).config() == proven.config,
         pending=fingerprint_of_sources(home) != proven.sources,
         drift=difference,
+        severing=severing,
     )

@@ -8,6 +8,7 @@ can turn a removal or an addition to another place.
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -77,17 +78,24 @@ class Folder:
             StorageError: It cannot be opened or created, or is not a folder.
         """
         try:
-            if create:
-                self._make(name)
-            return Folder(os.open(name, _FOLDER, dir_fd=self._descriptor), self.path / name)
+            made = create and self._make(name)
+            folder = Folder(os.open(name, _FOLDER, dir_fd=self._descriptor), self.path / name)
+            if made:
+                # Open to the same group as this one, whatever the umask is.
+                os.fchmod(folder._descriptor, self._mode())
+            return folder
         except OSError as error:
             raise storage_error("open", self.path / name, error) from error
 
-    def _make(self, name: str) -> None:
+    def _make(self, name: str) -> bool:
         try:
             os.mkdir(name, PRIVATE_DIRECTORY, dir_fd=self._descriptor)
         except FileExistsError:
-            return
+            return False
+        return True
+
+    def _mode(self) -> int:
+        return stat.S_IMODE(os.fstat(self._descriptor).st_mode)
 
     def children(self) -> Iterator[tuple[str, bool]]:
         """Yield each name in the folder, and whether it is a folder itself (a link to one is not).
@@ -127,13 +135,17 @@ class Folder:
         return True
 
     def create(self, name: str) -> None:
-        """Create an empty file in one step.
+        """Create an empty file, readable for the group that may read the folder.
 
         Raises:
             StorageError: It could not be created.
         """
         try:
-            os.close(os.open(name, _NEW_FILE, PRIVATE_FILE, dir_fd=self._descriptor))
+            descriptor = os.open(name, _NEW_FILE, PRIVATE_FILE, dir_fd=self._descriptor)
+            try:
+                os.fchmod(descriptor, PRIVATE_FILE | (self._mode() & stat.S_IRGRP))
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise storage_error("create", self.path / name, error) from error
 

@@ -67,7 +67,7 @@ class Config:
 
     @property
     def gate(self) -> list[dict[str, Any]]:
-        """The routes of the gate: connection, upgrade, tree, name, headers, e-mail, block."""
+        """The routes of the gate: connection, upgrade, tree, name, CONNECT, headers, e-mail, block."""
         return self.beside[0]["handle"][0]["routes"]
 
     @property
@@ -80,11 +80,11 @@ class Config:
 
     @property
     def headers(self) -> list[dict[str, Any]]:
-        return self.gate[4]["handle"]
+        return self.gate[5]["handle"]
 
     @property
     def block(self) -> list[dict[str, Any]]:
-        return self.gate[6]["handle"][0]["routes"]
+        return self.gate[7]["handle"][0]["routes"]
 
     @property
     def verdict_routes(self) -> list[dict[str, Any]]:

@@ -38,18 +38,18 @@ def test_what_is_no_version_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("v2.11.4", True),
-        ("v2.11.5", True),
+        ("v2.11.7", True),
+        ("v2.11.8", True),
         ("v2.12.0", True),
         ("v3.0.0-alpha.1", True),
-        ("v2.11.5-beta.1", True),
-        ("v2.11.4-beta.1", False),
-        ("v2.11.3", False),
+        ("v2.11.8-beta.1", True),
+        ("v2.11.7-beta.1", False),
+        ("v2.11.6", False),
         ("v2.6.2", False),
         ("v1.99.99", False),
     ],
 )
-def test_new_enough_is_2_11_4(text: str, expected: bool) -> None:
+def test_new_enough_is_2_11_7(text: str, expected: bool) -> None:
     assert parse_version(text).is_new_enough is expected
 
 
@@ -89,12 +89,12 @@ def test_the_systems_is_taken_when_there_is_none_or_an_old_one(alone: Path, tmp_
     system = program(tmp_path / "system", "v2.12.0")
 
     assert find_caddy({"PATH": str(tmp_path / "system")}).path == system
-    program(alone, "v2.11.3")
+    program(alone, "v2.11.6")
     assert find_caddy({"PATH": str(tmp_path / "system")}).path == system
 
 
 def test_the_one_named_goes_before_all(tmp_path: Path) -> None:
-    named = program(tmp_path / "named", "v2.11.4", "my-caddy")
+    named = program(tmp_path / "named", "v2.11.7", "my-caddy")
 
     assert find_caddy({"PIVGATE_CADDY": str(named), "PATH": os.environ["PATH"]}).path == named
 
@@ -106,18 +106,18 @@ def test_none_at_all_is_refused_with_what_to_do(alone: Path) -> None:
 
 
 def test_only_old_ones_are_refused_and_listed(alone: Path, tmp_path: Path) -> None:
-    program(alone, "v2.11.3")
+    program(alone, "v2.11.6")
     program(tmp_path / "system", "v2.6.2")
 
     with pytest.raises(
-        GateError, match=r"bin/caddy is 2\.11\.3; .*system/caddy is 2\.6\.2, .* 2\.11\.4"
+        GateError, match=r"bin/caddy is 2\.11\.6; .*system/caddy is 2\.6\.2, .* 2\.11\.7"
     ) as caught:
         find_caddy({"PATH": str(tmp_path / "system")})
     assert "PIVGATE_CADDY" in caught.value.hint
 
 
 def test_an_old_one_that_is_named_is_refused_though_there_is_a_better(tmp_path: Path) -> None:
-    named = program(tmp_path / "named", "v2.11.3")
+    named = program(tmp_path / "named", "v2.11.6")
 
     with pytest.raises(GateError, match="too old"):
         find_caddy({"PIVGATE_CADDY": str(named), "PATH": os.environ["PATH"]})
@@ -136,3 +136,13 @@ def test_caddy_keeps_its_files_and_its_admin_api_in_the_home(tmp_path: Path) -> 
     assert environment["CADDY_ADMIN"] == f"unix/{tmp_path}/run/admin.sock|0200"
     assert environment["XDG_DATA_HOME"] == environment["XDG_CONFIG_HOME"] == f"{tmp_path}/caddy"
     assert environment["PATH"] == os.environ["PATH"]
+
+
+def test_garbage_is_collected_less_often_than_go_would_unless_the_operator_says_when(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("GOGC", raising=False)
+    assert surroundings(Home(tmp_path))["GOGC"] == "400"
+
+    monkeypatch.setenv("GOGC", "50")
+    assert surroundings(Home(tmp_path))["GOGC"] == "50"

@@ -68,6 +68,11 @@ HARMLESS: dict[str, Change] = {
         0, route(request_headers(set={"X-Client-User": ["root"]}))
     ),
     "variables in front": lambda c: c.beside.insert(0, route({"handler": "vars", "root": "/srv"})),
+    "password in front": lambda c: c.beside.insert(
+        0, route({"handler": "authentication", "providers": {"http_basic": {"accounts": []}}})
+    ),
+    "no shutdown_delay": lambda c: c.json["apps"]["http"].update(shutdown_delay=0),
+    "grace_period": lambda c: c.json["apps"]["http"].update(grace_period=10_000_000_000),
     "map in front": lambda c: c.beside.insert(0, route({"handler": "map", "destinations": ["{kind}"]})),
     "headers deleted in the block": lambda c: c.block.insert(
         0, route(request_headers(delete=["X-Client-Email"]))
@@ -95,7 +100,7 @@ HARMLESS: dict[str, Change] = {
     "errors answered in a subroute": lambda c: c.server.update(
         errors={"routes": [route({"handler": "subroute", "routes": [route(REDIRECT)]})]}
     ),
-    "errors behind the gate": lambda c: c.gate[6]["handle"][0].update(errors={"routes": [route(CONTENT)]}),
+    "errors behind the gate": lambda c: c.gate[7]["handle"][0].update(errors={"routes": [route(CONTENT)]}),
     "named route that calls itself": lambda c: (
         c.server.update(named_routes={"x": route({"handler": "invoke", "name": "x"})}),
         c.beside.insert(0, route({"handler": "invoke", "name": "x"})),
@@ -159,8 +164,21 @@ def test_all_holes_are_told_at_once() -> None:
     assert "2 holes" in caught.value.message
     assert {finding.where for finding in caught.value.findings} == {
         "apps.http.servers.srv0.strict_sni_host",
-        "apps.http.servers.srv0.routes[0].handle[0].routes[0].handle[0].routes[5].handle[0].routes[0].handle[0]",
+        "apps.http.servers.srv0.routes[0].handle[0].routes[0].handle[0].routes[6].handle[0].routes[0].handle[0]",
     }
+
+
+def test_a_wildcard_is_told_of_as_it_is_written() -> None:
+    config = Config()
+    config.site["match"] = [{"host": ["*.example.com"]}]
+    del config.server["routes"][1:]
+    config.beside.insert(0, route(CONTENT))
+    config.server.pop("tls_connection_policies")
+    with pytest.raises(AuditError) as caught:
+        audit(config.json, EXPECTED)
+    assert {finding.host for finding in caught.value.findings} == {"*.example.com"}
+    assert "for *.example.com before its certificate was looked up" in caught.value.message
+    assert "demands a certificate for *.example.com" in caught.value.message
 
 
 def test_a_site_that_opted_in_must_be_there() -> None:
@@ -193,7 +211,7 @@ def test_a_second_gate_behind_the_first_asks_for_its_group_too() -> None:
     second = copy.deepcopy(config.beside[0])
     second["handle"][0]["routes"][2]["match"][0]["not"][0]["file"]["root"] = f"{HOME}/access/editors"
     config.block.clear()
-    config.gate[6]["handle"] = second["handle"]
+    config.gate[7]["handle"] = second["handle"]
     assert audit(config.json, EXPECTED)[0].groups == ("admins", "editors")
 
 
@@ -226,9 +244,9 @@ def test_deletions_cover_what_caddy_deletes(pattern: str, covered: list[str]) ->
 
 def test_header_operations_take_place_in_caddys_order() -> None:
     def after(**request: Any) -> Passed:
-        return Passed().with_request_headers(Node(request))
+        return Passed(named=True).with_request_headers(Node(request))
 
-    subject = {"X-Client-Subject": ["{http.request.tls.client.subject}"]}
+    subject = {"X-Client-Subject": ["{http.regexp.pivgate_user.0}"]}
     role = {"X-Client-Role": ["root"]}
     assert after(set=subject).identity == {"x-client-subject"}
     assert after(set=subject, delete=["*"]).identity == {"x-client-subject"}

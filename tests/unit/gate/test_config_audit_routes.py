@@ -4,7 +4,17 @@
 from typing import Any
 
 import pytest
-from tests.unit.gate.audited import CONTENT, HOME, REDIRECT, Change, Config, assert_refused, proxy, route
+from tests.unit.gate.audited import (
+    CONTENT,
+    HOME,
+    REDIRECT,
+    Change,
+    Config,
+    assert_refused,
+    proxy,
+    request_headers,
+    route,
+)
 
 
 def swap(items: list[Any], first: int, second: int) -> None:
@@ -42,7 +52,7 @@ CROOKED = "not of the one form"
 HOLES: dict[str, tuple[Change, str]] = {
     # The tree.
     "gate absent": (lambda c: c.gate.remove(c.tree), BEFORE),
-    "gate behind the block": (lambda c: swap(c.gate, 2, 6), BEFORE),
+    "gate behind the block": (lambda c: swap(c.gate, 2, 7), BEFORE),
     "gate for some requests": (split_gate, BEFORE),
     "gate skipped by its group": (skip_by_group, BEFORE),
     "gate skipped as a whole by its group": (skip_whole_gate_by_group, BEFORE),
@@ -147,6 +157,10 @@ HOLES: dict[str, tuple[Change, str]] = {
     ),
     "redirect in front": (lambda c: c.beside.insert(0, route(REDIRECT)), BEFORE),
     "unknown handler in front": (lambda c: c.beside.insert(0, route({"handler": "new"})), BEFORE),
+    "login of another kind in front": (
+        lambda c: c.beside.insert(0, route({"handler": "authentication", "providers": {"new": {}}})),
+        BEFORE,
+    ),
     "content in the same route": (lambda c: c.beside[0]["handle"].insert(0, CONTENT), BEFORE),
     "named route in front": (
         lambda c: (
@@ -164,6 +178,18 @@ HOLES: dict[str, tuple[Change, str]] = {
             0, route({"handler": "map", "destinations": ["{http.request.tls.client.fingerprint}"]})
         ),
         BEFORE,
+    ),
+    "Connection set behind the gate": (
+        lambda c: c.block.insert(0, route(request_headers(set={"connection": ["{http.request.uri.query}"]}))),
+        "Behind the gate, connection of app.example.com is given another value",
+    ),
+    "Upgrade added behind the gate": (
+        lambda c: c.block.insert(0, route(request_headers(add={"Upgrade": ["websocket", "h2c"]}))),
+        "Behind the gate, Upgrade of",
+    ),
+    "Connection replaced in the proxy": (
+        lambda c: c.block.insert(0, route(proxy(replace={"Connection": [{"search": "a", "replace": "b"}]}))),
+        "Behind the gate, Connection of",
     ),
     "errors inside": (
         lambda c: c.site["handle"][0].update(errors={"routes": [route(CONTENT)]}),

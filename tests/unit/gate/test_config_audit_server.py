@@ -39,6 +39,34 @@ HOLES: dict[str, tuple[Change, str]] = {
         lambda c: c.server.update(listen=["unix//run/a.sock"]),
         "listens on unix//run/a.sock",
     ),
+    "our header with an underscore": (
+        lambda c: c.server.update(expected_underscore_headers=["X_Other", "X_Client_User"]),
+        "expected_underscore_headers lets X_Client_User in",
+    ),
+    "our header with a dot": (
+        lambda c: c.server.update(expected_dot_headers=["client.cert"]),
+        "expected_dot_headers lets client.cert in",
+    ),
+    "our header in part": (
+        lambda c: c.server.update(expected_dot_headers=["X-Real.IP"]),
+        "expected_dot_headers lets X-Real.IP in",
+    ),
+    "every header with an underscore behind X": (
+        lambda c: c.server.update(expected_underscore_headers=["X_*"]),
+        "expected_underscore_headers lets X_* in",
+    ),
+    "many of our headers": (
+        lambda c: c.server.update(expected_underscore_headers=["X-Client_S*"]),
+        "expected_underscore_headers lets X-Client_S* in",
+    ),
+    "a name that is ours when every separator is the same": (
+        lambda c: c.server.update(expected_underscore_headers=["X~Client_User"]),
+        "expected_underscore_headers lets X~Client_User in",
+    ),
+    "shutdown_delay": (
+        lambda c: c.json["apps"]["http"].update(shutdown_delay=300_000_000_000),
+        "shutdown_delay is set",
+    ),
     # TLS.
     "policies absent": (lambda c: c.server.pop("tls_connection_policies"), "No TLS connection policy"),
     "no client_authentication": (lambda c: c.policies[0].pop("client_authentication"), "no certificate"),

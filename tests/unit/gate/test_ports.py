@@ -3,6 +3,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from pivgate.errors import GateError
 from pivgate.gate.addresses import Tcp
-from pivgate.gate.ports import explain, holders, refuse_shared
+from pivgate.gate.ports import explain, holders, pids_that_listen, refuse_shared
 from pivgate.settings import Home
 
 CADDY = Path("/usr/bin/env")
@@ -89,3 +91,30 @@ def test_a_holder_that_cannot_be_seen_is_told_without_a_number() -> None:
 
     assert found is not None
     assert found.message == f"Port {free} is already in use by another user's process"
+
+
+def test_who_listens_at_all_is_found(listening: Tcp) -> None:
+    assert os.getpid() in pids_that_listen()
+
+
+CONNECTED = """
+import socket, sys
+kept = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_process_that_only_connects_does_not_listen() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        subprocess.Popen(
+            [sys.executable, "-c", CONNECTED, str(server.getsockname()[1])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as other,
+    ):
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert other.pid not in pids_that_listen()
+        other.communicate()

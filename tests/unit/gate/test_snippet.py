@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from pivgate.errors import InputError
 from pivgate.gate.pages import Reason, html_page, text_page
-from pivgate.gate.snippet import CONNECTION_PATTERN, USER_PATTERN, SnippetInput, initial_caddyfile, render
+from pivgate.gate.snippet import (
+    CONNECTION_PATTERN,
+    UPGRADE_PATTERN,
+    USER_PATTERN,
+    USUAL_CONNECTIONS,
+    USUAL_UPGRADES,
+    SnippetInput,
+    initial_caddyfile,
+    render,
+)
 from pivgate.names import check_user_name
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "gate"
@@ -51,10 +60,11 @@ def test_the_tree_is_asked_before_anything_else_is_done_for_the_client() -> None
         gate.index(mark)
         for mark in (
             "route {",
-            "@pivgate_connection not",
-            "@pivgate_upgrade not",
+            "@pivgate_connection {",
+            "@pivgate_upgrade {",
             "@pivgate_unlisted not file",
             "@pivgate_nameless not",
+            "@pivgate_connect method",
             "request_header `-*!*`",
             "request_header `-X-Client*`",
             "request_header X-Client-User {",
@@ -166,7 +176,18 @@ def test_the_connection_pattern_takes_nothing_else(value: str) -> None:
     assert not connection(value)
 
 
+def test_what_is_taken_without_asking_a_pattern_would_be_taken_by_it() -> None:
+    assert all(connection(value) for value in USUAL_CONNECTIONS)
+    assert all(matches(UPGRADE_PATTERN, value) for value in USUAL_UPGRADES)
+    for value in (*USUAL_CONNECTIONS, *USUAL_UPGRADES):
+        assert not set(value) & set("{}*"), "Caddy would take it for something else"
+
+
 def connection(value: str) -> bool:
+    return matches(CONNECTION_PATTERN, value)
+
+
+def matches(pattern: str, value: str) -> bool:
     """Match as Go does: flags may stand after the anchor there, and $ is the very end."""
-    pattern = CONNECTION_PATTERN.replace("(?i)", "").replace("$", r"\Z")
+    pattern = pattern.replace("(?i)", "").replace("$", r"\Z")
     return re.match(pattern, value, re.IGNORECASE) is not None
