@@ -16,7 +16,7 @@ SOURCE = ROOT / "src" / "pivgate"
 
 # --- Who may import whom ---------------------------------------------------------------------------
 
-BASE = frozenset({"errors", "files", "settings", "names"})
+BASE = frozenset({"errors", "files", "settings", "names", "systemctl"})
 PARTS = frozenset({"authority", "attestation", "registry", "gate", "yubikey"})
 
 # For each part of the package, the parts it may import beside itself. A part that is not here may not
@@ -26,12 +26,16 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "names": frozenset({"errors"}),
     "files": frozenset({"errors"}),
     "settings": frozenset({"errors", "files"}),
+    "systemctl": frozenset({"errors", "files"}),
     **dict.fromkeys(PARTS, BASE),
     "browser": BASE,
     "firewall": BASE,
+    "client": BASE | {"yubikey"},
     "enrolment": BASE | PARTS,
+    "systemd": BASE,
+    "doctor": BASE | PARTS | {"browser", "client", "firewall", "enrolment", "systemd"},
     "portal": BASE | PARTS,
-    "cli": BASE | PARTS | {"browser", "firewall", "enrolment", "portal"},
+    "cli": BASE | PARTS | {"browser", "client", "firewall", "enrolment", "portal", "systemd", "doctor"},
     "emulator": frozenset(),
     "__main__": frozenset({"cli"}),
 }
@@ -252,7 +256,7 @@ def test_locked_requirements_have_hashes() -> None:
 
 
 # Start-up time is a promise: the help must not wait for libraries that only commands need.
-HEAVY = ("cryptography", "sqlalchemy", "yubikit", "ykman", "rich", "tlslite")
+HEAVY = ("cryptography", "sqlalchemy", "yubikit", "ykman", "rich", "tlslite", "h11")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["key", "--help"], ["--version"]])

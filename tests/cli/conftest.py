@@ -4,7 +4,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,13 +23,19 @@ from pivgate.emulator.yubikey import EmulatedYubiKey
 from pivgate.settings import Home
 from pivgate.yubikey.session import open_piv
 from pivgate.yubikey.sign import SlotSigner
-from pivgate.yubikey.tls_client import HttpsConnection, Login
+from pivgate.yubikey.tls_client import HttpsConnection
+from pivgate.yubikey.tls_key import Login
+from tests.cli.forked_pivgate import forked_pivgate
+from tests.interop.gate.streams import endless
+from tests.ports import free_port
 
 PASSPHRASE = "correct horse battery staple"
 PIN = "246813"
 PUK = "97531246"
 ALICE = 31000001
+SITE = "app.localhost"
 PROGRAM = Path(__file__).with_name("emulated_pivgate.py")
+PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
@@ -74,23 +79,20 @@ class Machine:
         under: tuple[str, ...] = (),
     ) -> Result:
         """Run pivgate on this machine's home, under another program if one is named."""
-        done = subprocess.run(
-            [
-                *under,
-                sys.executable,
-                str(PROGRAM),
-                str(self.port),
-                "--home",
-                str(self.home.root),
-                *map(str, arguments),
-            ],
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env={**_surroundings(limited=bool(under)), "NO_COLOR": "1", **(environment or {})},
-        )
+        words = ["--home", str(self.home.root), *map(str, arguments)]
+        surroundings = {**_surroundings(limited=bool(under)), "NO_COLOR": "1", **(environment or {})}
+        if under:
+            done = subprocess.run(
+                [*under, sys.executable, str(PROGRAM), str(self.port), *words],
+                input=given,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+                env=surroundings,
+            )
+        else:
+            done = forked_pivgate().run(self.port, words, given, surroundings, PATIENCE)
         assert "Traceback" not in done.stderr, done.stderr
         return Result(done.returncode, done.stdout, done.stderr)
 
@@ -164,12 +166,6 @@ def _surroundings(*, limited: bool) -> dict[str, str]:
     }
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def machine() -> Iterator[Machine]:
     """A machine with nothing on it; its gate is stopped afterwards."""
@@ -182,7 +178,7 @@ def machine() -> Iterator[Machine]:
         if there.home.settings.exists():
             from pivgate.gate.process import stop
 
-            stop(there.home)
+            stop(there.home, grace=0.5)
         shutil.rmtree(root)
 
 
@@ -200,6 +196,24 @@ def provisioned(founded: Machine) -> Machine:
     founded.plug_in(ALICE)
     assert founded.provision("alice", "--algorithm", "p256").status == 0
     return founded
+
+
+@pytest.fixture
+def gate(provisioned: Machine) -> Iterator[Machine]:
+    """The same with a site, and its gate up."""
+    with endless() as upstream:
+        provisioned.good("site", "add", SITE, upstream)
+        provisioned.good("up")
+        yield provisioned
+
+
+def ask(gate: Machine) -> int:
+    """Ask the site as alice, with her key; return the status."""
+    connection = gate.visit(SITE, gate.login(ALICE))
+    try:
+        return connection.ask("GET", "/short")[0]
+    finally:
+        connection.close()
 
 
 def refused(result: Result, status: int, *words: str) -> None:

@@ -14,7 +14,7 @@ def test_caddy_too_old(founded: Machine) -> None:
     old = founded.root / "caddy"
     old.write_text("#!/bin/sh\necho v2.10.0 h1:x\n")
     old.chmod(0o755)
-    refused(founded.run("up", environment={"PIVGATE_CADDY": str(old)}), 6, "too old", "2.11.4")
+    refused(founded.run("up", environment={"PIVGATE_CADDY": str(old)}), 6, "too old", "2.11.7")
 
 
 def test_a_port_in_use(founded: Machine) -> None:

@@ -45,9 +45,9 @@ def test_a_login_with_the_key(gate: Machine) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        ("key", "revoke", str(ALICE), "--reason", "keyCompromise", "--yes"),
+        ("key", "revoke", str(ALICE), "--reason", "keyCompromise", "--no-sever", "--yes"),
         ("key", "revoke", "alice", "--yes"),
-        ("key", "lost", str(ALICE)),
+        ("key", "lost", str(ALICE), "--no-sever"),
         ("user", "remove", "alice", "--yes"),
     ],
     ids=" ".join,

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from pivgate.gate.verdict import Verdict, ask
+from pivgate.registry.store import Registry
 from tests.cli.conftest import ALICE, Machine, refused
 
 
@@ -15,20 +17,38 @@ def gate(provisioned: Machine) -> Machine:
     return provisioned
 
 
-@pytest.mark.parametrize("harm", ["damaged", "missing"])
-def test_the_gate_is_closed_without_a_registry(gate: Machine, harm: str) -> None:
-    if harm == "damaged":
-        gate.home.registry.write_bytes(b"not a database" * 1000)
-    else:
-        gate.home.registry.unlink()
-    done = gate.good("down")
-    assert "The gate is down" in done.out
-    assert "could not be recorded" in done.err
+def test_one_certificate_is_shut_out_without_a_registry(gate: Machine) -> None:
+    (entry,) = gate.home.access.glob("everyone/*")
+    whole, head = gate.home.registry.read_bytes(), gate.home.audit_head.read_bytes()
+    for harm, status in (("damaged", 8), ("missing", 3), ("older", 3)):
+        gate.home.registry.unlink(missing_ok=True)
+        if harm == "damaged":
+            gate.home.registry.write_bytes(b"not a database" * 1000)
+        elif harm == "older":
+            Registry.create(gate.home.registry, gate.root / "head").close()
+        entry.parent.mkdir(exist_ok=True)
+        entry.touch()
+        assert ask(gate.home.verdict_socket, "everyone", entry.name) is Verdict.ADMITTED
 
+        shut = gate.run("key", "revoke", entry.name[:12].upper(), "--yes")
 
-def test_a_revocation_that_cannot_be_read_up_names_the_way_out(gate: Machine) -> None:
+        assert ask(gate.home.verdict_socket, "everyone", entry.name) is Verdict.REFUSED
+        refused(shut, status, "refuses", "not recorded", "`pivgate up` may let it in again")
+        assert entry.name in shut.out
+    entry.touch()
     gate.home.registry.write_bytes(b"not a database" * 1000)
-    refused(gate.run("key", "lost", str(ALICE)), 8, "pivgate down")
+    for command in (("key", "lost", str(ALICE)), ("key", "revoke", "alice", "--yes")):
+        refused(gate.run(*command), 8, "pivgate down", "key revoke FINGERPRINT")
+    for wrong in (entry.name[:7], "0" * 12, "*"):
+        gate.run("key", "revoke", wrong, "--yes")
+    assert gate.run("key", "revoke", entry.name[:12], given="no\n").status == 2
+    assert entry.exists()
+
+    gate.home.registry.write_bytes(whole)
+    assert gate.home.audit_head.read_bytes() == head
+    gate.good("key", "revoke", entry.name[:12], "--yes")
+    gate.good("up")
+    assert ask(gate.home.verdict_socket, "everyone", entry.name) is Verdict.REFUSED
 
 
 def test_an_older_registry_grants_nothing(gate: Machine) -> None:

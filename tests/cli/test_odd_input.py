@@ -82,9 +82,9 @@ def test_strangers_things_beside_the_home_are_left_alone(machine: Machine) -> No
 
 
 def test_numbers_without_end(founded: Machine) -> None:
-    result = founded.run("audit", "log", "--last", "99999999999999999999999")
-    assert (result.status, "--last" in result.err) == (2, True)
-    founded.good("audit", "log", "--last", str(2**63 - 1))
+    everything = founded.good("audit", "log").out
+    for number in ("99999999999999999999999", str(2**63 - 1)):
+        assert founded.good("audit", "log", "--last", number).out == everything
     refused(founded.run("key", "revoke", "9" * 5000, "--yes"), 3)
 
 

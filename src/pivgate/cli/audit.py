@@ -3,6 +3,7 @@
 
 import click
 
+from pivgate.cli.command_group import CommandGroup
 from pivgate.cli.output import confirm, json_option, print_json, print_rows, yes_option
 from pivgate.cli.workplace import actor, changing, now, reading
 
@@ -10,18 +11,18 @@ from pivgate.cli.workplace import actor, changing, now, reading
 _COUNT_LIMIT = 2**63 - 1
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def audit() -> None:
     """What happened, and proof that nothing was changed."""
 
 
 @audit.command()
-@click.option("--last", type=click.IntRange(1, _COUNT_LIMIT), metavar="N", help="Only the newest N events.")
+@click.option("--last", type=click.IntRange(1), metavar="N", help="Only the newest N events.")
 @json_option
 def log(last: int | None, as_json: bool) -> None:
     """List the events, oldest first."""
     with reading() as (_, registry):
-        events = registry.events(last=last)
+        events = registry.events(last=last and min(last, _COUNT_LIMIT))
     rows = [
         {
             "sequence": event.sequence,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from pivgate.cli.command_group import CommandGroup
 from pivgate.cli.output import json_option, print_json
 from pivgate.cli.secrets import PASSPHRASE
 from pivgate.cli.workplace import actor, changing, current_home, now
@@ -16,7 +17,7 @@ from pivgate.files import PUBLIC_FILE, storage_error, write_atomic
 from pivgate.settings import load_settings
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def ca() -> None:
     """The certificate authority."""
 
@@ -47,13 +48,17 @@ def show_authority(as_json: bool) -> None:
     click.echo(describe(certificate), nl=False)
 
 
-@ca.command()
-@click.option("--der", is_flag=True, help="Binary instead of PEM.")
-@click.option(
+_der_option = click.option("--der", is_flag=True, help="Binary instead of PEM.")
+_out_option = click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write.  [default: standard output]",
 )
+
+
+@ca.command()
+@_der_option
+@_out_option
 def export(der: bool, out: Path | None) -> None:
     """Export the authority's certificate, never its key."""
     from cryptography.hazmat.primitives.serialization import Encoding
@@ -67,12 +72,8 @@ def export(der: bool, out: Path | None) -> None:
 
 
 @ca.command()
-@click.option("--der", is_flag=True, help="Binary instead of PEM.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write.  [default: standard output]",
-)
+@_der_option
+@_out_option
 @PASSPHRASE.click_option()
 def crl(der: bool, out: Path | None, passphrase_file: Path | None) -> None:
     """Sign a revocation list for programs other than our gate, which needs none."""

@@ -21,12 +21,19 @@ COMMANDS = {
     "up": ("pivgate.cli.gate", "up", "Start the gate, or bring a running one to the Caddyfile."),
     "down": ("pivgate.cli.gate", "down", "Stop the gate."),
     "status": ("pivgate.cli.gate", "status", "Show what runs, which sites, and whether anything is off."),
+    "doctor": ("pivgate.cli.doctor", "doctor", "Say what is wrong, why, and what to do."),
     "site": ("pivgate.cli.site", "site", "Sites behind the gate."),
     "user": ("pivgate.cli.user", "user", "People who may hold keys."),
     "group": ("pivgate.cli.group", "group", "Groups of people, which sites admit."),
     "key": ("pivgate.cli.key", "key", "YubiKeys: provision, look at, revoke, find again."),
+    "browser": ("pivgate.cli.browser", "browser", "Make Firefox and Chromium use the key; check; undo."),
+    "probe": ("pivgate.cli.probe", "probe", "Log in to a site with the key here, and show what happens."),
+    "connect": ("pivgate.cli.connect", "connect", "Log in for programs that cannot: a loopback proxy."),
+    "curl-args": ("pivgate.cli.curl_args", "curl_args", "The flags with which curl logs in with the key."),
+    "firewall": ("pivgate.cli.firewall", "firewall", "Close the way around the gate; check; undo."),
     "ca": ("pivgate.cli.ca", "ca", "The certificate authority."),
     "audit": ("pivgate.cli.audit", "audit", "What happened, and proof that nothing was changed."),
+    "emulate": ("pivgate.cli.emulate", "emulate", "Emulated YubiKeys, for tests and for learning."),
 }
 
 

@@ -20,7 +20,15 @@ from pivgate.settings import Home
 @click.option(
     "--keep", is_flag=True, help="Leave the home and the gate running, and say how to look at them."
 )
-def demo(keep: bool) -> None:
+@click.option("--browser", is_flag=True, help="Open a real Firefox; without a display, take pictures of it.")
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("pivgate-demo"),
+    show_default=True,
+    help="Folder for the pictures of --browser.",
+)
+def demo(keep: bool, browser: bool, pictures: Path) -> None:
     """Show the whole story here, with emulated YubiKeys: nothing to plug in, nothing left behind.
 
     A real authority, a real Caddy and real requests; only the YubiKeys are emulated, below Yubico's own
@@ -29,9 +37,13 @@ def demo(keep: bool) -> None:
     """
     from pivgate.cli.demo_story import Story, tell
 
+    if browser:
+        from pivgate.cli.demo_firefox import find_firefox
+
+        find_firefox()
     with _stage(keep) as (home, upstream):
         story = Story()
-        tell(story, home, _port_of(upstream))
+        tell(story, home, _port_of(upstream), pictures if browser else None)
     if story.surprises:
         raise RefusedError(
             f"{story.surprises} of {story.told} lines came out otherwise than expected",

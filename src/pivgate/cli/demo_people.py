@@ -20,9 +20,9 @@ from pivgate.yubikey.provision import provision
 from pivgate.yubikey.report import read_report
 from pivgate.yubikey.session import open_piv
 from pivgate.yubikey.sign import SlotSigner
-from pivgate.yubikey.tls_client import Login
+from pivgate.yubikey.tls_key import Login
 
-_PIN, _PUK = "246813", "97531246"
+PIN, _PUK = "246813", "97531246"
 
 
 class Person:
@@ -74,7 +74,7 @@ class _KeySigner:
     ) -> bytes:
         """Sign a message on the key."""
         with self._person.device.open() as connection:
-            signer = SlotSigner(open_piv(connection), self._public_key, ask_pin=lambda _tries: _PIN)  # type: ignore[arg-type]
+            signer = SlotSigner(open_piv(connection), self._public_key, ask_pin=lambda _tries: PIN)  # type: ignore[arg-type]
             return signer.sign(message, hash_algorithm, rsa_padding)
 
 
@@ -92,7 +92,7 @@ def provision_person(
         actor=actor,
         clock=clock,
     )
-    secrets = Secrets(new_pin=lambda: _PIN, new_puk=lambda: _PUK, pin=lambda _tries: _PIN)
+    secrets = Secrets(new_pin=lambda: PIN, new_puk=lambda: _PUK, pin=lambda _tries: PIN)
     steps = 0
 
     def count(_event: object) -> None:

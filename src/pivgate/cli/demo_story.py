@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import click
 from cryptography import x509
@@ -74,8 +75,15 @@ def _short(text: str) -> str:
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1].rstrip()}…"
 
 
-def tell(story: Story, home: Home, upstream_port: int) -> None:
-    """Tell the whole story in an empty home."""
+def tell(story: Story, home: Home, upstream_port: int, pictures: Path | None) -> None:
+    """Tell the whole story in an empty home.
+
+    Args:
+        story: What is told.
+        home: The home.
+        upstream_port: Where the web app listens.
+        pictures: Folder for the pictures of the chapter with a browser; None without that chapter.
+    """
     https_port, http_port = _free_port(), _free_port()
     story.begin()
     story.chapter("An authority, a registry, a Caddyfile")
@@ -96,6 +104,18 @@ def tell(story: Story, home: Home, upstream_port: int) -> None:
     visits = _Visits(home, https_port)
     _strangers_and_guests(story, visits, people)
     _revocation(story, home, visits, people)
+    if pictures:
+        from pivgate.cli.demo_browser import tell_browser
+
+        tell_browser(
+            story,
+            people["alice"],
+            f"https://{STAFF}:{https_port}/",
+            _server_authority(home),
+            pictures,
+            lose=lambda: _lose(home, people["alice"]),
+            find=lambda: _find(home, people["alice"]),
+        )
     story.chapter("The record of it all")
     story.line("pivgate audit verify", "unbroken", lambda: _audit(home))
 
@@ -143,8 +163,7 @@ class _Visits:
         self._port = port
 
     def connection(self, site: str, person: Person | None) -> HttpsConnection:
-        root = self._home.caddy_storage / "caddy" / "pki" / "authorities" / "local" / "root.crt"
-        trust = [x509.load_pem_x509_certificate(read_file(root))]
+        trust = [x509.load_pem_x509_certificate(read_file(_server_authority(self._home)))]
         login = person.login() if person else None
         return HttpsConnection(("127.0.0.1", self._port), site, trust, login)
 
@@ -162,6 +181,10 @@ class _Visits:
         told = json.loads(body)
         forged = [name for name, value in told.items() if value in ("root@localhost",) or "_" in name]
         return f"200, app sees {told.get('x-client-user')}{f', and forged {forged}' if forged else ''}"
+
+
+def _server_authority(home: Home) -> Path:
+    return home.caddy_storage / "caddy" / "pki" / "authorities" / "local" / "root.crt"
 
 
 def _now() -> datetime:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``pivgate up``, ``down`` and ``status``."""
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -8,28 +10,60 @@ import click
 from pivgate.cli.output import busy, json_option, print_fields, print_json
 from pivgate.cli.workplace import SOON, actor, changing, current_home, now, reading
 from pivgate.errors import GateError, PivgateError, RefusedError
+from pivgate.files import read_file
 from pivgate.registry.states import CertificateState, KeyState
+from pivgate.settings import Home
 
 if TYPE_CHECKING:
     from pivgate.gate.status import Status
     from pivgate.registry.store import Registry
 
 
+# How many paths of the access tree one event names.
+_SHOWN = 20
+
+
 @click.command()
-def up() -> None:
+@click.option("--systemd", is_flag=True, help="Have systemd keep the gate, from now on and at every boot.")
+def up(systemd: bool) -> None:
     """Start the gate, or bring a running one to the Caddyfile.
 
     The configuration is proved before it serves, and every site is knocked at afterwards: if anybody
     is let in who must not be, the gate goes back to what it was, or stops.
     """
+    from pivgate.cli import gate_systemd
+
+    if systemd:
+        gate_systemd.install()
+    elif gate_systemd.is_kept_and_down(current_home()):
+        gate_systemd.start(current_home())
+    else:
+        _up()
+
+
+def _up() -> None:
+    from pivgate.cli import site_log
+    from pivgate.cli.proof import finish_severing
+    from pivgate.cli.site_upstream import renew_upstreams
     from pivgate.enrolment.access import bring_tree_to_registry
     from pivgate.gate.apply import up as bring_up
     from pivgate.gate.knock import Outcome
+    from pivgate.gate.signed_ahead import forget_signed_ahead
 
     with changing() as (home, registry):
-        registry.expire_certificates(actor=actor(), now=now())
         changes = bring_tree_to_registry(home, registry, now())
+        if changes.added or changes.removed:
+            mended = {
+                "added": _listed("/".join(entry) for entry in changes.added),
+                "removed": _listed(changes.removed),
+            }
+            registry.append_event("gate.mended", str(home.access), mended, actor=actor(), now=now())
+        renew_upstreams(home, registry)
+        if ahead := forget_signed_ahead(home, now()):
+            click.echo(f"Caddy signed {ahead} certificates while the clock was ahead; it makes new ones.")
+        finish_severing(home, registry)
         applied = busy("Proving, starting, knocking…", lambda: bring_up(home))
+        site_log.tell(home, registry, read_file(home.caddyfile).decode())
         registry.append_event(
             "gate.up", str(home.caddyfile), {"sites": len(applied.sites)}, actor=actor(), now=now()
         )
@@ -46,21 +80,46 @@ def up() -> None:
     )
 
 
+def _listed(paths: Iterable[str]) -> str:
+    names = sorted(paths)
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
 @click.command()
-def down() -> None:
+@click.option("--systemd", is_flag=True, help="Undo what `up --systemd` did, too.")
+def down(systemd: bool) -> None:
     """Stop the gate; nothing is served then. Needs neither the registry nor the lock of the home."""
-    from pivgate.gate.process import stop
+    if systemd:
+        from pivgate.cli.gate_systemd import uninstall
+
+        uninstall()
+        return
+    from pivgate.cli.proof import record_severings
 
     home = current_home()
-    stopped = busy("Stopping…", lambda: stop(home))
+    stopped = busy("Stopping…", lambda: _stop(home))
     click.echo("The gate is down." if stopped else "The gate was not running.")
     if not stopped:
         return
     try:
         with changing(withdrawing=True) as (_, registry):
+            record_severings(home, registry)
             registry.append_event("gate.down", str(home.caddyfile), actor=actor(), now=now())
     except PivgateError as error:
         click.echo(f"It could not be recorded: {error.message}. {error.hint}", err=True)
+
+
+def _stop(home: Home) -> bool:
+    from pivgate.cli.gate_systemd import stop_service
+    from pivgate.gate.process import running, stop
+
+    ran = running(home) is not None
+    try:
+        stop_service(home)
+    finally:
+        # Whatever systemd says: nothing is served any more.
+        ran = stop(home) or ran
+    return ran
 
 
 @click.command()
@@ -69,8 +128,10 @@ def status(as_json: bool) -> None:
     """Show what runs, which sites, whose certificates end soon, and whether anything is off.
 
     Exit status 6 when the gate is down, serves what was not proved, its access tree differs from the
-    registry, or the registry is an older copy.
+    registry, the registry is an older copy, an upstream's certificate has ended, or what was to be cut off
+    may still be open.
     """
+    from pivgate.cli.site_upstream import upstream_endings
     from pivgate.gate.status import read_status
 
     with reading() as (home, registry):
@@ -78,6 +139,8 @@ def status(as_json: bool) -> None:
         active = registry.certificates(state=CertificateState.ACTIVE)
         log = _log_trouble(registry)
         keys = {key.serial for key in registry.keys(retired=False) if key.state is KeyState.ACTIVE}
+        upstreams = upstream_endings(home)
+    ended = any(one.not_after and one.not_after < now() for one in upstreams)
     soon = now() + SOON
     ending = [one for one in active if one.key_serial in keys and one.not_after < soon]
     if as_json:
@@ -85,10 +148,11 @@ def status(as_json: bool) -> None:
         print_json(
             {
                 **state.as_dict(),
-                "sound": state.is_sound and not log,
+                "sound": state.is_sound and not log and not ended,
                 "log": log or "unbroken end",
                 "active_keys": len(keys),
                 "ending_soon": rows,
+                "upstreams": [asdict(one) for one in upstreams],
             }
         )
     else:
@@ -100,7 +164,9 @@ def status(as_json: bool) -> None:
                 f"{one.user}'s certificate on YubiKey {one.key_serial} ends {one.not_after:%Y-%m-%d}: "
                 f"`pivgate key provision --user {one.user} --replace` gives them a new one."
             )
-    if log or not state.is_sound:
+        for upstream in upstreams:
+            click.echo(f"{upstream.says}: {upstream.remedy}")
+    if log or ended or not state.is_sound:
         click.get_current_context().exit(GateError.exit_code)
 
 
@@ -128,6 +194,11 @@ def _print_status(state: "Status", active_keys: int) -> None:
             "sites": [f"{site.host}:{site.port} ({', '.join(site.groups)})" for site in state.sites],
         }
     )
+    if state.severing:
+        click.echo(
+            "A command that was to end what is open was cut short: a revoked certificate may still have "
+            "connections. `pivgate up` ends them."
+        )
     if state.last_words:
         click.echo(f"Caddy has ended by itself; its last error: {state.last_words}")
 

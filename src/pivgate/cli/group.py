@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """``pivgate group``: who belongs together."""
 
+import time
+
 import click
 
+from pivgate.cli.command_group import CommandGroup
 from pivgate.cli.output import confirm, json_option, print_rows, yes_option
+from pivgate.cli.proof import sever_option, severing
 from pivgate.cli.workplace import actor, changing, now, reading
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def group() -> None:
     """Groups of people, which sites admit.
 
@@ -16,7 +20,7 @@ def group() -> None:
 
 
 @group.command()
-@click.argument("name")
+@click.argument("name", metavar="GROUP")
 def add(name: str) -> None:
     """Create an empty group."""
     with changing() as (_, registry):
@@ -42,7 +46,7 @@ def list_groups(as_json: bool) -> None:
 
 
 @group.command()
-@click.argument("name")
+@click.argument("name", metavar="GROUP")
 @json_option
 def members(name: str, as_json: bool) -> None:
     """List who is in a group."""
@@ -52,7 +56,7 @@ def members(name: str, as_json: bool) -> None:
 
 
 @group.command()
-@click.argument("name")
+@click.argument("name", metavar="GROUP")
 @click.argument("user")
 def join(name: str, user: str) -> None:
     """Put a person into a group; sites of the group open for them at once."""
@@ -65,19 +69,26 @@ def join(name: str, user: str) -> None:
 
 
 @group.command()
-@click.argument("name")
+@click.argument("name", metavar="GROUP")
 @click.argument("user")
-def leave(name: str, user: str) -> None:
-    """Take a person out of a group; sites of the group close for them at once."""
+@sever_option
+def leave(name: str, user: str, sever: bool | None) -> None:
+    """Take a person out of a group; sites of the group close for them at once.
+
+    What is streaming to them already (a download, events, a WebSocket) goes on, unless --sever is given: then
+    all open connections end, of everybody.
+    """
     from pivgate.enrolment.access import leave_group
 
     with changing(withdrawing=True) as (home, registry):
-        leave_group(home, registry, name, user, actor=actor(), now=now())
+        started = time.perf_counter()
+        with severing(home, registry, started, wanted=sever is True):
+            leave_group(home, registry, name, user, actor=actor(), now=now())
     click.echo(f"{user} is no longer in {name}.")
 
 
 @group.command()
-@click.argument("name")
+@click.argument("name", metavar="GROUP")
 @yes_option
 def remove(name: str, yes: bool) -> None:
     """Remove a group; sites that admit it admit nobody then."""

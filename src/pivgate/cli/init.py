@@ -28,8 +28,16 @@ _SHORT_PASSPHRASE = 12
 )
 @click.option("--subject", help='Its name.  [default: "CN=pivgate authority of HOST"]')
 @click.option("--contact", default="", help="Whom a refused holder should ask; shown on the refusal page.")
-@click.option("--https-port", type=click.IntRange(1, 65535), default=443, show_default=True)
-@click.option("--http-port", type=click.IntRange(1, 65535), default=80, show_default=True)
+@click.option(
+    "--https-port", type=click.IntRange(1, 65535), default=443, show_default=True, help="Port of the sites."
+)
+@click.option(
+    "--http-port",
+    type=click.IntRange(1, 65535),
+    default=80,
+    show_default=True,
+    help="Port that leads to the other one.",
+)
 @click.option(
     "--listen", default="", metavar="ADDRESS", help="Listen on this address only.  [default: on all]"
 )

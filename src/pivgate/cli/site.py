@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pivgate.cli.command_group import CommandGroup
 from pivgate.cli.output import busy, confirm, json_option, print_rows, yes_option
-from pivgate.cli.workplace import actor, changing, current_home, now, reading
+from pivgate.cli.proof import finish_severing
+from pivgate.cli.site_upstream import upstream_files
+from pivgate.cli.workplace import changing, current_home, now, reading
 from pivgate.errors import InputError
 from pivgate.files import read_file
-from pivgate.settings import Home, load_settings
+from pivgate.settings import Home
 
 if TYPE_CHECKING:
+    from pivgate.authority.upstream import Host
     from pivgate.registry.store import Registry
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def site() -> None:
     """Sites behind the gate.
 
@@ -28,7 +32,7 @@ def site() -> None:
 @click.argument("address")
 @click.argument("upstream")
 @click.option("--allow", "group", default="everyone", show_default=True, help="Group that is let in.")
-@click.option("--tls", help="What follows `tls` in a Caddyfile: `internal`, an e-mail address for ACME.")
+@click.option("--tls", help="What follows `tls` in a Caddyfile: `internal`, or an e-mail address for ACME.")
 @click.option(
     "--certificate",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -40,10 +44,23 @@ def site() -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Its private key, PEM.",
 )
+@click.option(
+    "--upstream-mtls",
+    is_flag=True,
+    help="Reach the upstream by TLS, with certificates by which the two know each other.",
+)
 def add(
-    address: str, upstream: str, group: str, tls: str | None, certificate: Path | None, key_file: Path | None
+    address: str,
+    upstream: str,
+    group: str,
+    tls: str | None,
+    certificate: Path | None,
+    key_file: Path | None,
+    upstream_mtls: bool,
 ) -> None:
     """Put a site in front of an upstream: `site add mysite.com 10.0.0.1:8000 --allow admins`."""
+    from pivgate.cli import site_log, site_upstream
+    from pivgate.enrolment.upstream import create
     from pivgate.gate.caddyfile import Site, add_site
 
     if (certificate is None) != (key_file is None) or (certificate is not None and tls is not None):
@@ -56,12 +73,28 @@ def add(
     words = f"{certificate.absolute()} {key_file.absolute()}" if certificate and key_file else tls or ""
     with changing() as (home, registry):
         _check_group(registry, group)
-        text = add_site(_caddyfile(home), Site(address=address, upstream=upstream, group=group, tls=words))
-        applied = _apply(home, text, when_down="It will be served when the gate is up: `pivgate up`.")
-        registry.append_event(
-            "site.add", address, {"upstream": upstream, "allow": group}, actor=actor(), now=now()
-        )
+        finish_severing(home, registry)
+        with site_upstream.settled(home):
+            options: tuple[str, ...] = ()
+            hosts: tuple[Host, ...] = ()
+            if upstream_mtls:
+                upstream, options, hosts = site_upstream.over_tls(home, address, upstream)
+            wanted = Site(address=address, upstream=upstream, group=group, tls=words)
+            text = add_site(_caddyfile(home), wanted, options)
+            remarks = site_upstream.remark_on_socket(home, upstream)
+            site_log.tell(home, registry, _caddyfile(home))
+            if upstream_mtls:
+                create(home, address, hosts, now())
+            applied = _apply(home, text, when_down="It will be served when the gate is up: `pivgate up`.")
+        site_log.tell(home, registry, _caddyfile(home))
     click.echo(f"{address} → {upstream}, for {group}. {applied}")
+    for remark in remarks:
+        click.echo(remark, err=True)
+    if upstream_mtls:
+        click.echo(
+            "It answers 502 until the upstream has its certificate. "
+            f"Next: `pivgate site upstream-files {address} FOLDER`."
+        )
 
 
 @site.command(name="list")
@@ -85,45 +118,42 @@ def list_sites(as_json: bool) -> None:
 @yes_option
 def remove(address: str, yes: bool) -> None:
     """Take a site out of the Caddyfile; it is no longer served at all."""
+    from pivgate.cli import site_log, site_upstream
     from pivgate.gate.caddyfile import remove_site
 
     confirm(f"Remove the site {address}?", address, yes=yes)
     with changing() as (home, registry):
-        applied = _apply(home, remove_site(_caddyfile(home), address), when_down="The gate is down.")
-        registry.append_event("site.remove", address, actor=actor(), now=now())
+        finish_severing(home, registry)
+        with site_upstream.settled(home):
+            text = remove_site(_caddyfile(home), address)
+            site_log.tell(home, registry, _caddyfile(home))
+            site_upstream.begin_removal(home, address)
+            applied = _apply(home, text, when_down="The gate is down.")
+        site_log.tell(home, registry, _caddyfile(home))
     click.echo(f"{address} removed. {applied}")
 
 
-@site.command()
-@json_option
-def check(as_json: bool) -> None:
-    """Prove that the Caddyfile keeps strangers out: read it as Caddy does, then knock at each site."""
-    from pivgate.gate.apply import check as check_gate
+site.add_command(upstream_files)
 
-    home = current_home()
-    load_settings(home)
-    checked = busy("Knocking at every site…", lambda: check_gate(home))
-    rows = [
-        {
-            "site": result.site,
-            "attempt": result.attempt,
-            "outcome": result.outcome.value,
-            "milliseconds": round(result.milliseconds, 1),
-        }
-        for result in checked.probes
-    ]
-    columns = {"site": "site", "attempt": "attempt", "outcome": "outcome", "milliseconds": "ms"}
-    print_rows(
-        columns,
-        rows,
-        as_json=as_json,
-        empty="The configuration is sound. The gate is not running: no knocks.",
-    )
-    if checked.pending:
-        click.echo(
-            "The running gate serves something else than the Caddyfile says: `pivgate up` applies it.",
-            err=True,
-        )
+
+@site.command()
+@click.argument("caddyfile", required=False, type=click.Path(path_type=Path))
+@json_option
+def check(caddyfile: Path | None, as_json: bool) -> None:
+    """Prove that a Caddyfile keeps strangers out, and say on which line it does not.
+
+    Without CADDYFILE, the one of the home is read as Caddy does, and then every site that runs is knocked at.
+    With it, any Caddyfile is read, also one that knows nothing of pivgate: for each host that asks for client
+    certificates, the ways around them are named. Nothing is loaded.
+
+    Exit status 1 when there is a hole.
+    """
+    from pivgate.cli.site_check import check_file, check_home
+
+    if caddyfile is None:
+        check_home(current_home(), as_json=as_json)
+    else:
+        check_file(caddyfile, current_home(), as_json=as_json)
 
 
 def _check_pair(certificate: Path, key: Path) -> None:

@@ -5,12 +5,14 @@ import time
 
 import click
 
+from pivgate.cli.command_group import CommandGroup
 from pivgate.cli.output import confirm, json_option, print_fields, print_json, print_rows, show, yes_option
+from pivgate.cli.proof import prove_withdrawal, sever_option, severing
 from pivgate.cli.workplace import actor, changing, now, reading
 from pivgate.errors import InputError
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def user() -> None:
     """People who may hold keys."""
 
@@ -99,15 +101,20 @@ def show_user(name: str, as_json: bool) -> None:
 
 @user.command()
 @click.argument("name")
+@sever_option
 @yes_option
-def remove(name: str, yes: bool) -> None:
-    """Remove a person: their certificates are revoked for good, from the next request on."""
-    from pivgate.cli.proof import prove_withdrawal
+def remove(name: str, sever: bool | None, yes: bool) -> None:
+    """Remove a person: their certificates are revoked for good, from the next request on.
+
+    What is streaming to them already (a download, events, a WebSocket) goes on, unless --sever is given: then
+    all open connections end, of everybody.
+    """
     from pivgate.enrolment.access import remove_user
 
     confirm(f"Remove {name} and revoke each of their certificates, for good?", name, yes=yes)
     with changing(withdrawing=True) as (home, registry):
         started = time.perf_counter()
-        withdrawal = remove_user(home, registry, name, actor=actor(), now=now())
+        with severing(home, registry, started, wanted=sever is True):
+            withdrawal = remove_user(home, registry, name, actor=actor(), now=now())
     click.echo(f"User {name} removed; certificates withdrawn: {len(withdrawal.fingerprints)}.")
     prove_withdrawal(home, withdrawal, started)

@@ -4,14 +4,14 @@
 import getpass
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from pivgate.errors import StorageError
-from pivgate.files import exclusive_lock
+from pivgate.files import exclusive_lock, remove_unfinished
 from pivgate.settings import Home, default_home, load_settings
 
 if TYPE_CHECKING:
@@ -21,8 +21,13 @@ SOON = timedelta(days=30)
 """How long before a certificate ends its end is spoken of, and it may be renewed."""
 
 _ACTOR_LIMIT = 100
+_PATIENCE = 10.0
 # A withdrawal does not give up soon: another command may be knocking at every site.
-_PATIENCE = {False: 10.0, True: 120.0}
+PATIENCE_TO_WITHDRAW = 120.0
+WITHOUT_REGISTRY = (
+    "To shut everybody out now: `pivgate down`; one certificate: `pivgate key revoke FINGERPRINT`, if you "
+    "know how that begins. Neither needs the registry."
+)
 
 
 def current_home() -> Home:
@@ -47,12 +52,22 @@ def now() -> datetime:
 @contextmanager
 def reading() -> Iterator[tuple[Home, "Registry"]]:
     """Open the registry, without the lock of the home: to read, or where each change takes it by itself."""
-    from pivgate.registry.store import Registry
-
     home = current_home()
     load_settings(home)
-    with Registry.open(home.registry, home.audit_head) as registry:
+    with _opened(home) as registry:
         yield home, registry
+
+
+def _opened(home: Home) -> "Registry":
+    """Open the registry; to read it only, where the disk is full or read-only."""
+    from pivgate.registry.store import Registry
+
+    try:
+        return Registry.open(home.registry, home.audit_head)
+    except StorageError as error:
+        with suppress(StorageError):
+            return Registry.look(home.registry, home.audit_head)
+        raise error
 
 
 @contextmanager
@@ -63,19 +78,45 @@ def changing(*, withdrawing: bool = False) -> Iterator[tuple[Home, "Registry"]]:
         withdrawing: Access is only taken away. That is done with an older copy of the registry, too; what
             can grant something is refused then.
     """
-    from pivgate.registry.store import Registry
-
     home = current_home()
     load_settings(home)
-    try:
-        with (
-            exclusive_lock(home.lock, _PATIENCE[withdrawing]),
-            Registry.open(home.registry, home.audit_head) as registry,
-        ):
-            if not withdrawing:
-                registry.check_head()
+    if withdrawing:
+        with _withdrawing(home) as registry:
             yield home, registry
+        return
+    from pivgate.enrolment import reserve
+    from pivgate.registry.store import Registry
+
+    with (
+        exclusive_lock(home.lock, _PATIENCE),
+        Registry.open(home.registry, home.audit_head) as registry,
+    ):
+        registry.check_head()
+        yield home, registry
+        _clean_up(home)
+        reserve.keep(home)
+
+
+@contextmanager
+def _withdrawing(home: Home) -> Iterator["Registry"]:
+    from pivgate.enrolment import reserve
+
+    try:
+        with exclusive_lock(home.lock, PATIENCE_TO_WITHDRAW), reserve.spent_when_full(home) as spent:
+            if spent:
+                click.echo(
+                    "The disk is full. This is done with the space that the home keeps for it; free some, "
+                    "since nothing else can be done until then.",
+                    err=True,
+                )
+            with _opened(home) as registry:
+                yield registry
+            _clean_up(home)
     except StorageError as error:
-        if withdrawing:
-            error.hint = f"To shut everybody out now: `pivgate down`, which needs no registry. {error.hint}"
+        error.hint = f"{WITHOUT_REGISTRY} {error.hint}"
         raise
+
+
+def _clean_up(home: Home) -> None:
+    for folder in (home.caddyfile.parent, home.run, *home.upstreams.glob("[!.]*")):
+        remove_unfinished(folder)
