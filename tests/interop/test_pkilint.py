@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from pivgate.authority.issue import Authority, issue_authority, issue_client, ra
 from pivgate.authority.keys import KeyAlgorithm, generate
 from pivgate.authority.names import Subject, parse_distinguished_name
 from pivgate.authority.request import Request
+from pivgate.authority.upstream import create_authority, issue_gate, issue_server
 
 pytestmark = pytest.mark.interop
 
@@ -94,6 +96,16 @@ def test_client(authority: Authority, tmp_path: Path, kind: str) -> None:
         leaf = pem_file(tmp_path / "leaf.pem", certificate)
         assert findings("lint_pkix_cert", leaf) <= accepted()
         assert findings("lint_pkix_signer_signee_cert_chain", issuer, leaf) <= accepted()
+
+
+def test_the_way_to_an_upstream(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    authority = create_authority(key, now=NOW, randomness=os.urandom)
+    hosts = ("mysite.example.com", ip_address("10.0.0.5"), ip_address("fd00::5"))
+    server = issue_server(authority, hosts, key, now=NOW, randomness=os.urandom)
+    gate = issue_gate(authority, key, now=NOW, randomness=os.urandom)
+    for certificate in (authority.certificate, server.certificate, gate.certificate):
+        assert findings("lint_pkix_cert", pem_file(tmp_path / "one.pem", certificate)) <= accepted()
 
 
 REASONS = ("keyCompromise", "superseded", "cessationOfOperation", "certificateHold", "unspecified")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from tests.interop.gate.pki import Authority, Client
-from tests.interop.gate.standing_gate import StandingGate, free_ports
+from tests.interop.gate.standing_gate import StandingGate
+from tests.ports import free_ports
 
 from pivgate.gate import process
 from pivgate.gate.apply import up
@@ -80,14 +81,15 @@ class Place:
 
 
 @contextmanager
-def made_place(certificates: Path) -> Iterator[Place]:
+def made_place(certificates: Path, within: str = "/tmp") -> Iterator[Place]:  # noqa: S108
     """Make a home with two sites, and stop its gate afterwards.
 
     Args:
         certificates: Where the authority keeps the certificates of its clients.
+        within: The folder of the home.
     """
     # Not under tmp_path: a unix socket's path must stay short.
-    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir=within))
     home = Home(folder / "home")
     for path in (home.root, home.access, home.probes, home.authority_certificate.parent):
         path.mkdir(mode=0o700, parents=True)

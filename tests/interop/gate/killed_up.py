@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run ``up`` on a home and die at a place: ``killed_up.py HOME FUNCTION call|return kill|interrupt``."""
+"""Run ``up`` on a home, interrupted at a place or with a process killed there.
+
+``killed_up.py HOME FUNCTION call|return interrupt|PID``; the exit status is that of the command.
+"""
 
 import os
+import select
 import signal
 import sys
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from pivgate.errors import PivgateError
 from pivgate.gate.apply import up
 from pivgate.settings import Home
 
@@ -19,7 +24,14 @@ def profile(frame: FrameType, event: str, _: Any) -> None:
         sys.setprofile(None)
         if how == "interrupt":
             raise KeyboardInterrupt
-        os.kill(os.getpid(), signal.SIGKILL)
+        kill_and_wait(int(how))
+
+
+def kill_and_wait(pid: int) -> None:
+    handle = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    select.select([handle], [], [])
+    os.close(handle)
 
 
 sys.setprofile(profile)
@@ -27,3 +39,5 @@ try:
     up(Home(Path(root)))
 except KeyboardInterrupt:
     sys.exit(130)
+except PivgateError as error:
+    sys.exit(error.exit_code)

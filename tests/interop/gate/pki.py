@@ -27,6 +27,14 @@ def generate(algorithm: str) -> Key:
     return ec.generate_private_key({"p256": ec.SECP256R1(), "p384": ec.SECP384R1()}[algorithm])
 
 
+def _write_key(path: Path, key: Key) -> None:
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+
+
 def common_name(name: str) -> x509.Name:
     """Return ``CN=name``, in which any character may stand."""
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name, _validate=False)])
@@ -105,13 +113,7 @@ class Authority:
         stem = self.folder / f"client-{certificate.serial_number:x}"
         pem, key_file = stem.with_suffix(".pem"), stem.with_suffix(".key")
         pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        key_file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
+        _write_key(key_file, key)
         return Client(certificate, pem, key_file)
 
     def _certificate(self) -> x509.Certificate:
@@ -130,3 +132,22 @@ class Authority:
 
     def _hash(self) -> hashes.HashAlgorithm | None:
         return None if isinstance(self.key, ed25519.Ed25519PrivateKey) else hashes.SHA384()
+
+
+def server_pair(names: Sequence[str], certificate: Path, key_file: Path) -> None:
+    """Write a server's own certificate for some names, which nobody signed, and its key."""
+    key = generate("p256")
+    now = datetime.datetime.now(datetime.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(common_name("server"))
+        .issuer_name(common_name("server"))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - DAY)
+        .not_valid_after(now + 30 * DAY)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    _write_key(key_file, key)

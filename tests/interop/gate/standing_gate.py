@@ -22,7 +22,9 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
 from tests.interop.gate.pki import anonymous
+from tests.ports import free_ports
 
+from pivgate.gate.joined import joined
 from pivgate.gate.snippet import SnippetInput, initial_caddyfile, render
 
 CADDY = Path(sys.executable).with_name("caddy")
@@ -79,15 +81,6 @@ def upstream() -> Iterator[int]:
         server.server_close()
 
 
-def free_ports(count: int) -> list[int]:
-    """Return TCP ports of the loopback that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [found.getsockname()[1] for found in sockets]
-    for found in sockets:
-        found.close()
-    return ports
-
-
 @dataclass
 class StandingGate:
     """A folder with a Caddyfile and an access tree, and Caddy running on them."""
@@ -134,7 +127,7 @@ class StandingGate:
         (self.folder / "Caddyfile").write_text(head + sites)
 
     def adapt(self) -> dict[str, object]:
-        """Adapt the Caddyfile; an error is raised with Caddy's words."""
+        """Adapt the Caddyfile, and join handlers as applying does; an error is raised with Caddy's words."""
         done = subprocess.run(
             [CADDY, "adapt", "--config", self.folder / "Caddyfile"],
             capture_output=True,
@@ -145,7 +138,7 @@ class StandingGate:
             raise ValueError(done.stderr.strip().splitlines()[-1])
         config = json.loads(done.stdout)
         assert isinstance(config, dict)
-        return config
+        return joined(config)
 
     def start(self, config: dict[str, object] | None = None) -> None:
         """Run Caddy and wait until it answers."""

@@ -10,6 +10,7 @@ from tests.interop.gate.pki import Client, anonymous
 from tests.interop.gate.standing_gate import StandingGate
 
 from pivgate.errors import GateError, HomeError, OpenGateError, PivgateError, StorageError
+from pivgate.gate import caddy
 from pivgate.gate import probe as probing
 from pivgate.gate.access import NO_CERTIFICATE
 from pivgate.gate.admin import AdminApi
@@ -259,3 +260,16 @@ def test_nobody_without_a_certificate_sees_anything(place: Place) -> None:
     gate = StandingGate(place.home.root, place.home.authority_certificate, port=place.port)
 
     assert gate.ask(anonymous(), "a.test").status == 0
+
+
+def test_nothing_is_loaded_into_a_caddy_that_was_started_before_it_was_upgraded(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = up(place.home)
+    installed = caddy.find_caddy()
+    monkeypatch.setattr("pivgate.gate.apply.find_caddy", lambda: installed)
+    monkeypatch.setattr(caddy, "OLDEST", (99, 0, 0))
+    place.write(place.gated("c"))
+    with pytest.raises(caddy.OldCaddyError, match="The gate that runs was started with Caddy 2"):
+        up(place.home)
+    assert place.running().pid == first.pid

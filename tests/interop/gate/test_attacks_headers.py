@@ -3,7 +3,6 @@
 
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -27,14 +26,6 @@ a.test {{
 		reverse_proxy 127.0.0.1:{upstream}
 	}}
 }}
-"""
-# Caddy drops names with underscores and dots unless it is told to expect them: then only we do.
-TRUSTING = """
-	servers {
-		protocols h1 h2
-		expected_underscore_headers X_* X-Client_* Client_* X-Real_*
-		expected_dot_headers X.* X-Client.* Client.* X-Real.*
-	}
 """
 
 
@@ -140,29 +131,6 @@ def test_no_spelling_of_an_identity_header_gets_through(gate: Gate, alice: Clien
         assert reply.status == 200
         assert forged_in(reply.told) == []
         assert named(reply.told, *OURS) == expected(alice, "alice", "alice@example.com")
-
-
-def test_nor_when_caddy_is_told_to_expect_underscores_and_dots(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    with (
-        upstream() as port,
-        standing_gate(authority.pem, SITE.format(upstream=port)) as standing,
-    ):
-        caddyfile = standing.folder / "Caddyfile"
-        text = caddyfile.read_text().replace("\tservers {\n\t\tprotocols h1 h2\n\t}\n", TRUSTING)
-        standing.stop()
-        caddyfile.write_text(text)
-        standing.start()
-        gate = Gate(standing, authority)
-        alice = gate.issue("alice")
-        # Each name once: Caddy drops an expected one that is repeated.
-        once = {name.lower(): name for name in spellings() if not {"_", "."} <= set(name)}
-        reply = gate.ask(
-            alice, [(name, "root") for name in once.values()] + [("X_Other", "mine"), ("X.O", "1")]
-        )
-        assert reply.status == 200
-        assert {("x_other", "mine"), ("x.o", "1")} <= set(reply.told), "they are expected here"
-        assert forged_in(reply.told) == []
 
 
 @pytest.mark.parametrize(

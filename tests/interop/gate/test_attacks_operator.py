@@ -7,13 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.interop.gate.pki import Authority, anonymous
-from tests.interop.gate.standing_gate import (
-    REFUSED_IN_HANDSHAKE,
-    StandingGate,
-    free_ports,
-    standing_gate,
-    upstream,
-)
+from tests.interop.gate.standing_gate import REFUSED_IN_HANDSHAKE, StandingGate, standing_gate, upstream
+from tests.ports import free_ports
 
 from pivgate.gate.config_audit import AuditError, AuditInput, audit
 

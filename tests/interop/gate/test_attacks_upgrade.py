@@ -2,12 +2,12 @@
 """A client that asks for another protocol, behind which the gate would see none of its requests."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from tests.interop.gate.accepting import accepting
 from tests.interop.gate.pki import Authority, Client
 from tests.interop.gate.standing_gate import StandingGate, standing_gate
 
@@ -26,7 +26,7 @@ a.test {{
 class Switching:
     """An upstream that agrees to every protocol, and echoes what comes then."""
 
-    port: int
+    port: int = 0
     requests: list[str] = field(default_factory=list)
 
     def serve(self, connection: socket.socket) -> None:
@@ -50,22 +50,9 @@ class Switching:
 
 @contextmanager
 def switching() -> Iterator[Switching]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        found = Switching(server.getsockname()[1])
-
-        def accept() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                threading.Thread(target=found.serve, args=[connection], daemon=True).start()
-
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        yield found
-        server.shutdown(socket.SHUT_RDWR)
-    thread.join()
+    upstream = Switching()
+    with accepting(upstream.serve) as upstream.port:
+        yield upstream
 
 
 @dataclass

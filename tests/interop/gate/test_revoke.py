@@ -4,6 +4,7 @@
 import os
 import select
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -123,10 +124,20 @@ def test_after_a_kill_it_is_said_that_nothing_is_served(
     assert up(place.home).started
 
 
+def await_stop(pid: int) -> None:
+    """Wait until every thread of a process has stopped, which takes a while on a busy machine."""
+    deadline = time.monotonic() + 10
+    tasks = Path(f"/proc/{pid}/task")
+    while {path.read_text().rpartition(")")[2].split()[0] for path in tasks.glob("*/stat")} != {"T"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 def test_a_gate_that_does_not_say_is_no_proof(place: Place, alice: Client, gate: StandingGate) -> None:
     caddy = running(place.home)
     assert caddy is not None
     os.kill(caddy.pid, signal.SIGSTOP)
+    await_stop(caddy.pid)
     try:
         with pytest.raises(GateError, match="no answer"):
             ask(place.home.verdict_socket, "admins", alice.fingerprint, timeout=0.1)

@@ -156,7 +156,7 @@ def test_a_home_that_was_moved_keeps_the_files_of_its_gate(place: Place) -> None
 def test_a_process_of_somebody_else_does_not_count(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     start(find_caddy(), place.home)
     assert list(search(place.home))
-    monkeypatch.setattr(own_process, "_user", lambda _: 2**31)
+    monkeypatch.setattr(own_process, "user_of", lambda _: 2**31)
 
     assert list(search(place.home)) == []
 
