@@ -15,10 +15,18 @@ from bench.comparison import Comparison
 from bench.options import FULL, QUICK
 from bench.table import show
 
-FIGURES = ("startup", "issuing", "growth", "throughput", "revocation", "signatures")
+FIGURES = ("startup", "issuing", "growth", "gate", "gate.parts", "signatures", "smart_card")
 
-# Program → the Debian package that has it.
-PEERS = {"openssl": "openssl", "ab": "apache2-utils"}
+# Program → the Debian package that has it: peers, and what stands between them and us.
+PEERS = {
+    "openssl": "openssl",
+    "ab": "apache2-utils",
+    "nginx": "nginx-light",
+    "haproxy": "haproxy",
+    "pcscd": "pcscd",
+    "opensc-tool": "opensc",
+    "softhsm2-util": "softhsm2",
+}
 
 
 def main() -> None:

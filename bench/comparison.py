@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A figure beside its peer's: how the ratio is taken, and whether the aim is met. Pure."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -44,7 +45,7 @@ class Comparison:
         peer_is: What it is held against.
         unit: Of both: ``ms``, ``/s``.
         ours: One value a round.
-        peer: One value a round, taken right beside ours.
+        peer: One value a round, taken right beside ours; infinite for a duration that has no end.
         aim: What it should come to; None where none was set.
         inverse: Show the peer's value over ours: "how many times faster", where values are durations.
     """
@@ -78,11 +79,15 @@ class Comparison:
             "ours": self.ours_is,
             "peer": self.peer_is,
             "unit": self.unit,
-            "ours_median": median(self.ours),
-            "peer_median": median(self.peer),
+            "ours_median": _finite(median(self.ours)),
+            "peer_median": _finite(median(self.peer)),
             "rounds": len(self.ours),
-            "ratio": self.ratio,
+            "ratio": _finite(self.ratio),
             "ratio_is": "peer/ours" if self.inverse else "ours/peer",
             "aim": None if self.aim is None else vars(self.aim),
             "met": self.is_met,
         }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -13,7 +13,7 @@ from bench.place import ACTOR, FIRST_SERIAL, PROFILE, Place, now
 from pivgate.registry.audit import Head, next_event
 from pivgate.registry.head import read_head, write_head
 from pivgate.registry.schema import certificates, events, keys, users
-from pivgate.registry.states import CertificateState, KeyState
+from pivgate.registry.states import CertificateState, KeyState, RevocationReason
 
 _AT_ONCE = 5_000
 # About as long as a certificate for a P-384 key.
@@ -21,13 +21,13 @@ _DER_LENGTH = 600
 _FIRST_ID = 1_000
 
 
-def fill(there: Place, size: int) -> list[str]:
+def fill(there: Place, size: int, state: CertificateState = CertificateState.ACTIVE) -> list[str]:
     """Add people to a registry without waiting for the disk; the access tree is the caller's affair.
 
     Call it when nobody else writes.
 
     Returns:
-        The fingerprints of their certificates, all in force.
+        The fingerprints of their certificates, all in that state.
     """
     engine = create_engine(f"sqlite:///{there.home.registry}")
     fingerprints: list[str] = []
@@ -38,7 +38,7 @@ def fill(there: Place, size: int) -> list[str]:
         first = max(_FIRST_ID, (connection.scalar(select(func.max(users.c.id))) or 0) + 1)
         connection.rollback()
         for start in range(first, first + size, _AT_ONCE):
-            rows, head = _rows(range(start, min(start + _AT_ONCE, first + size)), head)
+            rows, head = _rows(range(start, min(start + _AT_ONCE, first + size)), head, state)
             with connection.begin():
                 for table, values in rows.items():
                     connection.execute(insert(table), values)
@@ -48,9 +48,12 @@ def fill(there: Place, size: int) -> list[str]:
     return fingerprints
 
 
-def _rows(numbers: range, head: Head) -> tuple[dict[Table, list[dict[str, Any]]], Head]:
+def _rows(
+    numbers: range, head: Head, state: CertificateState
+) -> tuple[dict[Table, list[dict[str, Any]]], Head]:
     rows: dict[Table, list[dict[str, Any]]] = {table: [] for table in (users, keys, certificates, events)}
     moment = now()
+    reason = RevocationReason.SUPERSEDED if state is CertificateState.REVOKED else None
     for number, der in zip(numbers, _certificates(), strict=False):
         own = {"id": number}
         name, fingerprint = f"person-{number}", hashlib.sha256(der).hexdigest()
@@ -66,12 +69,12 @@ def _rows(numbers: range, head: Head) -> tuple[dict[Table, list[dict[str, Any]]]
         rows[certificates].append(
             own
             | {"fingerprint": fingerprint, "serial_number": der[:16].hex().lstrip("0"), "der": der}
-            | {"key_id": own["id"], "profile": PROFILE, "state": CertificateState.ACTIVE, "reason": None}
+            | {"key_id": own["id"], "profile": PROFILE, "state": state, "reason": reason}
             | {"not_before": moment - timedelta(days=1), "not_after": moment + timedelta(days=364)}
             | {"recorded_at": moment, "changed_at": moment}
         )
         event = next_event(
-            head, time=moment, actor=ACTOR, action="certificate.active", subject=fingerprint, detail={}
+            head, time=moment, actor=ACTOR, action=f"certificate.{state}", subject=fingerprint, detail={}
         )
         head = Head(event.sequence, event.hash)
         rows[events].append(dict(vars(event)))

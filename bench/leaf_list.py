@@ -12,34 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bench.place import Holder, Place, free_port, now, request_for
-from bench.sites import SITE, caddy
+from bench.sites import caddy, mutual_tls
 from pivgate.authority.issue import issue_client
 from pivgate.authority.names import Subject
 from pivgate.authority.request import parse_request
-
-_CADDYFILE = """\
-{{
-	admin "unix/{socket}"
-	skip_install_trust
-	http_port {http_port}
-	default_bind 127.0.0.1
-	servers {{
-		protocols h1 h2
-	}}
-}}
-https://{site}:{port} {{
-	tls internal {{
-		client_auth {{
-			mode require_and_verify
-			trust_pool file "{authority}"
-			verifier leaf {{
-				file "{leaves}"
-			}}
-		}}
-	}}
-	reverse_proxy 127.0.0.1:{upstream}
-}}
-"""
 
 
 class LeafList:
@@ -64,14 +40,12 @@ class LeafList:
     ) -> Iterator["LeafList"]:
         """Serve some holders and a number of others."""
         port = free_port()
-        caddyfile = _CADDYFILE.format(
-            socket=there.root / "leaf.sock",
-            http_port=free_port(),
-            site=SITE,
-            port=port,
-            authority=there.home.authority_certificate,
-            leaves=there.root / "leaves.pem",
-            upstream=upstream,
+        caddyfile = mutual_tls(
+            there,
+            upstream,
+            port,
+            admin=f'"unix/{there.root / "leaf.sock"}"',
+            verifier=f'verifier leaf {{\n\t\t\t\tfile "{there.root / "leaves.pem"}"\n\t\t\t}}',
         )
         leaves = {str(number): pem for number, pem in enumerate(_certificates(there, others))}
         leaves |= {holder.fingerprint: holder.certificate.public_bytes(Encoding.PEM) for holder in holders}

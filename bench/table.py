@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of comparisons: as plain text, and for a terminal. Pure but for the terminal itself."""
 
+import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
@@ -16,6 +17,8 @@ _MET = {True: "yes", False: "NO", None: ""}
 
 def number(value: float) -> str:
     """Write a number with three digits that count."""
+    if math.isinf(value):
+        return "∞"
     if value == 0:
         return "0"
     if abs(value) >= 100:
