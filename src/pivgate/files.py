@@ -3,6 +3,7 @@
 
 import errno
 import fcntl
+import glob
 import os
 import tempfile
 import time
@@ -18,7 +19,7 @@ PUBLIC_FILE = 0o644
 _PUBLIC_DIRECTORY = 0o755
 
 # What no file of anybody else ends with: it is removed when it was left.
-_UNFINISHED = ".unfinished"
+UNFINISHED = ".unfinished"
 
 _HINTS = {
     errno.ENOSPC: "The disk is full. Free some space and run the same command again; nothing was changed.",
@@ -60,7 +61,7 @@ def write_atomic(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
     """
     temporary: Path | None = None
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
@@ -83,9 +84,14 @@ def remove_unfinished(folder: Path) -> None:
 
     Callers hold the lock of all who write there. What cannot be removed does no harm.
     """
-    for left in folder.glob(f".*{_UNFINISHED}"):
+    for left in folder.glob(f".*{UNFINISHED}"):
         with suppress(OSError):
             left.unlink()
+
+
+def left_beside(path: Path) -> list[Path]:
+    """Return what commands that were killed while they replaced a file have left beside it."""
+    return list(path.parent.glob(f".{glob.escape(path.name)}.*{UNFINISHED}"))
 
 
 def read_file(path: Path) -> bytes:

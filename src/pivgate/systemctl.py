@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pivgate.errors import RefusedError
-from pivgate.files import make_public_directory, storage_error
+from pivgate.files import UNFINISHED, make_public_directory, storage_error
 
 # Starting the gate waits until it is proved; with thousands of sites that takes minutes.
 _SECONDS: Final = 330
@@ -50,7 +50,7 @@ def enable(link: Path, unit: Path) -> None:
     make_public_directory(link.parent)
     if link.is_symlink() and link.readlink() == unit:
         return
-    fresh = link.with_name(f".{link.name}.new")
+    fresh = link.with_name(f".{link.name}.link{UNFINISHED}")
     try:
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(unit)

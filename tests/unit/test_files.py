@@ -14,6 +14,7 @@ import pytest
 from pivgate.errors import BusyError, StorageError
 from pivgate.files import (
     exclusive_lock,
+    left_beside,
     make_private_directory,
     read_file,
     remove_unfinished,
@@ -168,3 +169,24 @@ def test_only_what_was_not_finished_is_removed(tmp_path: Path) -> None:
     remove_unfinished(tmp_path / "nowhere")
 
     assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_what_was_left_beside_a_file_is_told_from_what_others_keep_there(tmp_path: Path) -> None:
+    (tmp_path / "[a]").write_bytes(b"old")
+    result = run_python(
+        """
+        import os, signal, sys
+        from pathlib import Path
+        from pivgate import files
+        os.fsync = lambda _descriptor: os.kill(os.getpid(), signal.SIGKILL)
+        files.write_atomic(Path(sys.argv[1]), b"new")
+        """,
+        str(tmp_path / "[a]"),
+    )
+    assert result.returncode == -signal.SIGKILL
+    left = {path.name for path in tmp_path.iterdir()} - {"[a]"}
+    assert len(left) == 1
+    for name in (".[a].swp", ".[a].original", ".[a].12345678", "[a].1.unfinished", ".a.12345678.unfinished"):
+        (tmp_path / name).touch()
+    assert {path.name for path in left_beside(tmp_path / "[a]")} == left
+    assert left_beside(tmp_path / "nowhere" / "a") == []

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pivgate.browser.record import Entry, FileRecord, Record
-from pivgate.files import storage_error, sync_directory, write_atomic
+from pivgate.files import left_beside, storage_error, sync_directory, write_atomic
 
 Files = dict[Path, bytes | None]
 """What is in files; None where there is none."""
@@ -278,7 +278,7 @@ def sweep(target: Target) -> None:
     for path in target.paths:
         real = Path(os.path.realpath(path))
         try:
-            for stray in real.parent.glob(f".{real.name}.????????"):
+            for stray in left_beside(real):
                 stray.unlink(missing_ok=True)
         except OSError as error:
             raise storage_error("tidy", real.parent, error) from error

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from pivgate.errors import StorageError
-from pivgate.files import sync_directory, write_atomic
+from pivgate.files import left_beside, sync_directory, write_atomic
 from pivgate.settings import Home
 
 SIZE = 4 << 20
@@ -32,7 +32,7 @@ def keep(home: Home) -> None:
         if there >= size:
             return
         # Half a reserve that a command was killed at would be in the way of the next one.
-        for left in home.root.glob(f".{home.reserve.name}.*"):
+        for left in left_beside(home.reserve):
             with suppress(OSError):
                 left.unlink()
         with suppress(StorageError):

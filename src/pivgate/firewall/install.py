@@ -13,13 +13,14 @@ from pivgate.errors import RefusedError
 from pivgate.files import (
     PUBLIC_FILE,
     exclusive_lock,
+    left_beside,
     make_public_directory,
     read_file,
     remove_file,
     storage_error,
     write_atomic,
 )
-from pivgate.firewall.boot import UNIT, Places, drop_in_text, unit_text, written_by_us
+from pivgate.firewall.boot import Places, drop_in_text, unit_text, written_by_us
 from pivgate.firewall.nft import Nft
 from pivgate.firewall.rules import FAMILY, TABLE, removal
 from pivgate.systemctl import enable, read_units_anew
@@ -146,12 +147,6 @@ def _is_enabled(nft: Nft, places: Places) -> bool:
 
 def _sweep(places: Places) -> None:
     """Remove what a write that was cut short left behind."""
-    for folder, name in (
-        (places.folder, f".{places.rules.name}.*"),
-        (places.folder, f".{places.applied.name}.*"),
-        (places.units, f".{UNIT}.*"),
-        (places.drop_in.parent, f".{places.drop_in.name}.*"),
-        (places.wanted.parent, f".{UNIT}.*"),
-    ):
-        for left in folder.glob(name) if folder.is_dir() else ():
+    for path in (places.rules, places.applied, places.unit, places.drop_in, places.wanted):
+        for left in left_beside(path):
             remove_file(left)

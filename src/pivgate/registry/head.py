@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pivgate.errors import InputError
-from pivgate.files import read_file, write_atomic
+from pivgate.files import left_beside, read_file, write_atomic
 from pivgate.names import quoted
 from pivgate.registry.audit import AuditError, Head
 
@@ -59,7 +59,7 @@ def write_head(path: Path, head: Head) -> None:
     Raises:
         StorageError: It cannot be written.
     """
-    for left in path.parent.glob(f".{path.name}.*"):  # by a command that was killed at this
+    for left in left_beside(path):  # by a command that was killed at this
         with suppress(OSError):
             left.unlink()
     write_atomic(path, f"{head.sequence} {head.hash}\n".encode())

@@ -8,7 +8,14 @@ is something to complete or to undo.
 from contextlib import suppress
 
 from pivgate.errors import RefusedError
-from pivgate.files import PUBLIC_FILE, make_public_directory, read_file, remove_file, write_atomic
+from pivgate.files import (
+    PUBLIC_FILE,
+    left_beside,
+    make_public_directory,
+    read_file,
+    remove_file,
+    write_atomic,
+)
 from pivgate.settings import Home
 from pivgate.systemctl import call, enable, read_units_anew
 from pivgate.systemd.places import Places
@@ -112,5 +119,5 @@ def is_of(home: Home, places: Places) -> bool:
 def _sweep(places: Places) -> None:
     """Remove what a write that was cut short left behind."""
     for path in (places.service, places.care, places.timer, places.user, *places.links):
-        for left in path.parent.glob(f".{path.name}.*") if path.parent.is_dir() else ():
+        for left in left_beside(path):
             remove_file(left)

@@ -213,8 +213,10 @@ def test_a_folder_of_ours_that_somebody_uses_stays(target: Lines, record: Record
 
 def test_what_a_killed_write_left_is_swept_and_nothing_else(target: Lines, tmp_path: Path) -> None:
     folder = target.place.parent
-    put(folder / ".lines.abcd1234")
-    kept = [put(folder / name) for name in (".lines.old", ".other.abcd1234", "lines.abcd1234")]
+    put(folder / ".lines.abcd1234.unfinished")
+    kept = [
+        put(folder / name) for name in (".lines.abcd1234", ".other.abcd1234.unfinished", "lines.unfinished")
+    ]
     sweep(target)
     assert sorted(folder.iterdir()) == sorted(kept)
 

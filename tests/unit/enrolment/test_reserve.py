@@ -26,7 +26,7 @@ def test_it_takes_its_space_on_the_disk_and_only_its_owner_sees_it(home: Home) -
 
 
 def test_what_a_killed_command_has_left_makes_room(home: Home) -> None:
-    (home.root / ".reserve.abc").write_bytes(b"half")
+    (home.root / ".reserve.abcd1234.unfinished").write_bytes(b"half")
     home.reserve.write_bytes(b"small")
     keep(home)
     assert [path.name for path in home.root.iterdir()] == ["reserve"]

@@ -24,7 +24,7 @@ def test_written_and_read(tmp_path: Path, head: Head) -> None:
 
 def test_what_killed_commands_have_left_goes_with_the_next(tmp_path: Path) -> None:
     path = tmp_path / "audit.head"
-    for name in (".audit.head.abc", ".audit.head.xyz"):
+    for name in (".audit.head.abcd1234.unfinished", ".audit.head.wxyz6789.unfinished"):
         (tmp_path / name).touch()
     (tmp_path / "audit.head.lock").touch()
     write_head(path, START)
