@@ -226,7 +226,7 @@ def _open_sites(home: Home, upstream_port: int) -> str:
         )
     write_atomic(home.caddyfile, text.encode(), PUBLIC_FILE)
     with Registry.open(home.registry, home.audit_head) as registry:
-        bring_tree_to_registry(home, registry, _now())
+        bring_tree_to_registry(home, registry, actor=ACTOR, now=_now())
     applied = up(home)
     return f"{len(applied.sites)} sites; {len(applied.probes)} attempts to get in, all refused"
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``pivgate up``, ``down`` and ``status``."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -17,10 +16,6 @@ from pivgate.settings import Home
 if TYPE_CHECKING:
     from pivgate.gate.status import Status
     from pivgate.registry.store import Registry
-
-
-# How many paths of the access tree one event names.
-_SHOWN = 20
 
 
 @click.command()
@@ -51,13 +46,7 @@ def _up() -> None:
     from pivgate.gate.signed_ahead import forget_signed_ahead
 
     with changing() as (home, registry):
-        changes = bring_tree_to_registry(home, registry, now())
-        if changes.added or changes.removed:
-            mended = {
-                "added": _listed("/".join(entry) for entry in changes.added),
-                "removed": _listed(changes.removed),
-            }
-            registry.append_event("gate.mended", str(home.access), mended, actor=actor(), now=now())
+        drift = bring_tree_to_registry(home, registry, actor=actor(), now=now())
         renew_upstreams(home, registry)
         if ahead := forget_signed_ahead(home, now()):
             click.echo(f"Caddy signed {ahead} certificates while the clock was ahead; it makes new ones.")
@@ -67,8 +56,9 @@ def _up() -> None:
         registry.append_event(
             "gate.up", str(home.caddyfile), {"sites": len(applied.sites)}, actor=actor(), now=now()
         )
-    if changes.added or changes.removed:
-        click.echo(f"Access tree mended: {len(changes.added)} added, {len(changes.removed)} removed.")
+    if drift:
+        removed = len(drift.extra) + len(drift.foreign)
+        click.echo(f"Access tree mended: {len(drift.missing)} added, {removed} removed.")
     for warning in applied.warnings:
         click.echo(f"Caddy remarks: {warning}", err=True)
     waiting = sorted({result.site for result in applied.probes if result.outcome is Outcome.NOT_READY})
@@ -78,11 +68,6 @@ def _up() -> None:
         f"The gate is up, process {applied.pid}: {len(applied.sites)} sites; "
         f"{len(applied.probes)} attempts to get in, all refused."
     )
-
-
-def _listed(paths: Iterable[str]) -> str:
-    names = sorted(paths)
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 @click.command()

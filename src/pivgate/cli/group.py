@@ -64,7 +64,7 @@ def join(name: str, user: str) -> None:
 
     with changing() as (home, registry):
         registry.add_member(name, user, actor=actor(), now=now())
-        grant(home, registry, user, now())
+        grant(home, registry, user, actor=actor(), now=now())
     click.echo(f"{user} is in {name}.")
 
 

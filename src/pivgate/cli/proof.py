@@ -62,7 +62,7 @@ def severing(home: Home, registry: "Registry", started: float, *, wanted: bool) 
             _end_all(home, started)
         record_severings(home, registry)
     finally:
-        narrow_tree(home, registry, now())
+        narrow_tree(home, registry, actor=actor(), now=now())
 
 
 def finish_severing(home: Home, registry: "Registry") -> None:

@@ -4,21 +4,27 @@
 Withdrawing: tree first, then registry. Granting: registry first, then tree. A process killed between the
 two leaves the tree narrower than the registry. Only what grants something to that very person, and
 ``pivgate up``, which says so, widens it again: a withdrawal that was cut short never comes back by the way.
+
+Whatever else differs was done to the tree by somebody else. It is an event, written before it is mended, so
+that a process killed in between loses no trace of it; and it is mended where it cannot be written.
 """
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pivgate.errors import BusyError, StorageError
-from pivgate.gate.access import Changes, drift, synchronise, withdraw
+from pivgate.gate.access import Drift, Entry, drift, synchronise, withdraw, withdraw_group
 from pivgate.registry.faults import UnknownError
 from pivgate.registry.groups import refuse_everyone
 from pivgate.registry.records import Certificate, Key
 from pivgate.registry.states import CertificateState, KeyState, RevocationReason
 from pivgate.registry.store import Registry
 from pivgate.settings import Home
+
+# How many paths of the access tree one event names.
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -34,30 +40,66 @@ class Withdrawal:
     groups: tuple[str, ...]
 
 
-def bring_tree_to_registry(home: Home, registry: Registry, now: datetime) -> Changes:
-    """Make the access tree say what the registry says, for everybody."""
-    return synchronise(home.access, registry.access(now))
+def bring_tree_to_registry(home: Home, registry: Registry, *, actor: str, now: datetime) -> Drift:
+    """Make the access tree say what the registry says, for everybody.
+
+    Returns:
+        How it differed.
+    """
+    wanted = registry.access(now)
+    found = drift(home.access, wanted)
+    _mend(home, registry, found, wanted, actor=actor, now=now)
+    return found
 
 
-def grant(home: Home, registry: Registry, user: str, now: datetime) -> None:
+def grant(home: Home, registry: Registry, user: str, *, actor: str, now: datetime) -> None:
     """Let a person in where the registry lets them in, and nobody else who is out."""
-    _narrow(home, registry.access(now), _access_of(registry, user, now))
+    admitted = _access_of(registry, user, now)
+    _narrow(home, registry, registry.access(now), admitted, actor=actor, now=now)
 
 
-def narrow_tree(home: Home, registry: Registry, now: datetime) -> None:
+def narrow_tree(home: Home, registry: Registry, *, actor: str, now: datetime) -> None:
     """Take out of the access tree whatever the registry does not say, and let nobody in.
 
     Every change of access ends with it. After a withdrawal it comes last: the whole tree is compared with the
     whole registry, and what was taken away must not be open for so long.
     """
-    _narrow(home, registry.access(now))
+    _narrow(home, registry, registry.access(now), frozenset(), actor=actor, now=now)
 
 
 def _narrow(
-    home: Home, wanted: frozenset[tuple[str, str]], admitted: frozenset[tuple[str, str]] = frozenset()
+    home: Home,
+    registry: Registry,
+    wanted: frozenset[Entry],
+    admitted: frozenset[Entry],
+    *,
+    actor: str,
+    now: datetime,
 ) -> None:
     """Bring the tree to what is wanted, without letting in anybody who is out, but for the admitted."""
-    synchronise(home.access, wanted - (drift(home.access, wanted).missing - admitted))
+    found = drift(home.access, wanted)
+    too_much = replace(found, missing=frozenset())
+    _mend(home, registry, too_much, wanted - (found.missing - admitted), actor=actor, now=now)
+
+
+def _mend(
+    home: Home, registry: Registry, found: Drift, wanted: frozenset[Entry], *, actor: str, now: datetime
+) -> None:
+    """Record how the tree differs and mend it, whatever comes of recording it."""
+    try:
+        if found:
+            detail = {
+                "added": _listed("/".join(entry) for entry in found.missing),
+                "removed": _listed({*("/".join(entry) for entry in found.extra), *found.foreign}),
+            }
+            registry.append_event("gate.mended", str(home.access), detail, actor=actor, now=now)
+    finally:
+        synchronise(home.access, wanted)
+
+
+def _listed(paths: Iterable[str]) -> str:
+    names = sorted(paths)
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _withdraw(
@@ -92,7 +134,7 @@ def _recording() -> Iterator[None]:
         raise
 
 
-def _access_of(registry: Registry, user: str, now: datetime) -> frozenset[tuple[str, str]]:
+def _access_of(registry: Registry, user: str, now: datetime) -> frozenset[Entry]:
     try:
         return registry.access(now, user)
     except UnknownError:  # removed: nothing of theirs is in force any more
@@ -133,7 +175,7 @@ def set_key_state(
     """Take a key out of use, or back into it; its certificates follow."""
     if state is KeyState.ACTIVE:
         registry.set_key_state(key.serial, state, reason, actor=actor, now=now)
-        grant(home, registry, key.user, now)
+        grant(home, registry, key.user, actor=actor, now=now)
         return Withdrawal((), ())
     withdrawal = _withdraw(home, registry, registry.certificates(key=key.serial), now)
     with _recording():
@@ -162,7 +204,7 @@ def leave_group(home: Home, registry: Registry, group: str, user: str, *, actor:
 def remove_group(home: Home, registry: Registry, group: str, *, actor: str, now: datetime) -> None:
     """Remove a group; nobody is admitted by it any more."""
     refuse_everyone(group)
-    _narrow(home, frozenset(pair for pair in registry.access(now) if pair[0] != group))
+    withdraw_group(home.access, group)
     with _recording():
         registry.remove_group(group, actor=actor, now=now)
-    narrow_tree(home, registry, now)
+    narrow_tree(home, registry, actor=actor, now=now)

@@ -150,7 +150,7 @@ class LocalEnrolment:
                 older = self._registry.certificates(key=record.key_serial, state=CertificateState.ACTIVE)
                 withdraw(self._home.access, [one.fingerprint for one in older])
                 self._registry.activate_certificate(fingerprint, actor=self._actor, now=self._clock())
-            grant(self._home, self._registry, self._user.name, self._clock())
+            grant(self._home, self._registry, self._user.name, actor=self._actor, now=self._clock())
 
     def _registered(self, serial: int) -> Key | None:
         """Return the registration in which this key is now; a retired one is history."""

@@ -120,6 +120,26 @@ def withdraw(tree: Path, fingerprints: Iterable[str], only: str | None = None) -
     return count
 
 
+def withdraw_group(tree: Path, group: str) -> None:
+    """Take a group's folder out, durably. Sites of the group refuse everybody from the next request on.
+
+    Args:
+        tree: The access tree; created when missing. A link in its place is removed, which closes the gate.
+        group: Its name.
+
+    Raises:
+        InputError: That is not the name of a group. Nothing was removed.
+        StorageError: An entry could not be removed and still admits.
+    """
+    if not _GROUP.fullmatch(group):
+        raise InputError(f"{group!a} is not the name of a group", "A group is made of a-z, 0-9, - and _.")
+    removals = _Removals()
+    with Folder.make_root(tree) as root:
+        removals.remove(root, group)
+        root.sync()
+    removals.raise_failure()
+
+
 def drift(tree: Path, wanted: Iterable[Entry]) -> Drift:
     """Compare the tree with what is wanted, changing nothing.
 

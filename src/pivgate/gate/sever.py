@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pivgate.errors import GateError, OpenGateError, PivgateError
+from pivgate.errors import GateError, OpenGateError, PivgateError, StorageError
 from pivgate.files import make_private_directory, storage_error, sync_directory, write_atomic
 from pivgate.gate import process
 from pivgate.gate.admin import AdminApi
@@ -135,6 +135,9 @@ def sever(home: Home, since: float | None = None) -> Severed | None:
         record(home, Proven(fresh.pid, str(caddy.version), proven.sources, proven.config, proven.sites))
     except PivgateError as error:
         process.stop(home)
+        # It is done all the same, and its event is due.
+        with suppress(StorageError):
+            _finish(home)
         error.hint = f"The gate was stopped; nothing is served. {error.hint}".strip()
         raise
     _finish(home)

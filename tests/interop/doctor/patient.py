@@ -169,7 +169,7 @@ def sound_patient(upstream: int) -> Iterator[Patient]:
             registry.add_member("admins", "alice", actor="test", now=now)
             for serial in ALICE:
                 enrol(registry, "alice", serial, issue(authority, "alice"))
-            bring_tree_to_registry(home, registry, datetime.now(UTC))
+            bring_tree_to_registry(home, registry, actor="test", now=datetime.now(UTC))
         patient.write(patient.site())
         prepare(home, find_caddy())
         yield patient

@@ -55,7 +55,7 @@ class World:
     keys: dict[int, KeyState] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        access.bring_tree_to_registry(self.place.home, self.registry, self.now)
+        access.bring_tree_to_registry(self.place.home, self.registry, actor=WHO, now=self.now)
 
     @property
     def now(self) -> datetime:
@@ -101,7 +101,7 @@ class World:
         if group not in {known.name for known in self.registry.groups()}:
             self.registry.add_group(group, actor=WHO, now=self.now)
         self.registry.add_member(group, user, actor=WHO, now=self.now)
-        access.grant(self.place.home, self.registry, user, self.now)
+        access.grant(self.place.home, self.registry, user, actor=WHO, now=self.now)
         self.members.add((group, user))
 
     def leave(self, user: str, group: str) -> None:

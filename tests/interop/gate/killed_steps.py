@@ -90,7 +90,7 @@ def killed_everywhere(home: Home, doors: Doors, command: list[str]) -> list[dict
         place["again"] = look(home, doors)
         put_back(home, after)
         with opened(home) as registry:
-            bring_tree_to_registry(home, registry, datetime.now(UTC))
+            bring_tree_to_registry(home, registry, actor="test", now=datetime.now(UTC))
         place["up"] = look(home, doors)
         found.append(place)
     put_back(home, before)

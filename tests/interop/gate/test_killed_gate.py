@@ -41,7 +41,7 @@ def build(place: Place, people: dict[str, Client]) -> None:
             )
             registry.add_member("admins", user, **who)
         registry.set_key_state(31000001, KeyState.LOST, **who)
-        bring_tree_to_registry(place.home, registry, who["now"])
+        bring_tree_to_registry(place.home, registry, **who)
     # Else the first command makes it, and the next one takes a shorter way.
     reserve.keep(place.home)
 

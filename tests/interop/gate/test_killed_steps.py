@@ -66,7 +66,7 @@ def build(place: Place, people: dict[str, Client]) -> None:
             for group in ("admins", "editors"):
                 registry.add_member(group, user, **who)
         registry.set_key_state(KEYS["carol"], KeyState.LOST, **who)
-        bring_tree_to_registry(place.home, registry, who["now"])
+        bring_tree_to_registry(place.home, registry, **who)
     # Else the first command that grants makes it, and the next one takes a shorter way.
     reserve.keep(place.home)
     up(place.home)

@@ -25,7 +25,7 @@ from pivgate.gate.caddy import CADDY_VARIABLE
 from pivgate.gate.own_process import search
 from pivgate.gate.process import running, stop
 from pivgate.gate.proven import PROVEN, recall
-from pivgate.gate.sever import is_unfinished, sever
+from pivgate.gate.sever import is_unfinished, sever, untold
 from pivgate.gate.status import read_status
 from pivgate.settings import Home
 
@@ -333,6 +333,7 @@ def test_what_took_over_and_cannot_be_proved_is_stopped(
     else:
         entries[trouble].parent.mkdir(parents=True, exist_ok=True)
         entries[trouble].touch()
+    told = len(untold(place.home))
     try:
         with pytest.raises(kind) as caught:
             sever(place.home)
@@ -345,3 +346,5 @@ def test_what_took_over_and_cannot_be_proved_is_stopped(
     assert "The gate was stopped" in caught.value.hint
     assert list(search(place.home)) == []
     assert not place.is_listening(place.port)
+    assert not is_unfinished(place.home)
+    assert len(untold(place.home)) == told + 1, "what was open has ended, and an event has to tell of it"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Withdrawing access: the tree first, whatever the registry says or fails to say."""
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -18,15 +19,18 @@ from pivgate.authority.issue import Authority, issue_authority, issue_client, ra
 from pivgate.authority.keys import KeyAlgorithm, generate
 from pivgate.authority.names import Subject, parse_distinguished_name
 from pivgate.authority.request import parse_request
+from pivgate.enrolment import access
 from pivgate.enrolment.access import (
     bring_tree_to_registry,
+    grant,
     leave_group,
     narrow_tree,
     remove_group,
     revoke_certificates,
     set_key_state,
 )
-from pivgate.errors import BusyError, InputError
+from pivgate.errors import BusyError, InputError, StorageError
+from pivgate.gate.access import withdraw
 from pivgate.registry.records import Certificate
 from pivgate.registry.states import CertificateState, KeyState, RevocationReason, TransitionError
 from pivgate.registry.store import Registry
@@ -75,7 +79,7 @@ def admitted(home: Home, registry: Registry, authority: Authority, user: str, se
     )
     recorded = registry.record_certificate(der, serial, "client", actor="test", now=NOW)
     certificate = registry.activate_certificate(recorded.fingerprint, actor="test", now=NOW)
-    bring_tree_to_registry(home, registry, NOW)
+    bring_tree_to_registry(home, registry, actor="test", now=NOW)
     return certificate
 
 
@@ -133,7 +137,7 @@ def test_while_another_holds_the_registry_the_tree_is_closed_and_that_is_said(
 
     set_key_state(home, registry, registry.key(KEY), KeyState.LOST, "", actor="test", now=NOW)
 
-    assert bring_tree_to_registry(home, registry, NOW).added == frozenset()
+    assert not bring_tree_to_registry(home, registry, actor="test", now=NOW)
 
 
 def test_what_the_registry_does_not_know_is_taken_out_after_a_withdrawal(
@@ -144,8 +148,54 @@ def test_what_the_registry_does_not_know_is_taken_out_after_a_withdrawal(
     his = admitted(home, registry, authority, "bob", KEY + 1)
     (home.access / "everyone" / ("d" * 64)).touch()
     revoke_certificates(home, registry, [hers], RevocationReason.UNSPECIFIED, actor="test", now=NOW)
-    narrow_tree(home, registry, NOW)
+    narrow_tree(home, registry, actor="carol", now=NOW)
     assert entries(home) == {f"everyone/{his.fingerprint}"}
+    event = registry.events(action="gate.mended")[-1]
+    assert event.actor == "carol"
+    assert json.loads(event.detail) == {"added": "", "removed": f"everyone/{'d' * 64}"}
+
+
+def test_what_is_too_much_goes_even_when_that_cannot_be_recorded(
+    home: Home, registry: Registry, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hers = admitted(home, registry, authority, "alice", KEY)
+    (home.access / "everyone" / ("d" * 64)).touch()
+
+    def full(*_: object, **__: object) -> None:
+        raise StorageError("No space left on device", "Free some.")
+
+    monkeypatch.setattr(registry, "append_event", full)
+    with pytest.raises(StorageError):
+        grant(home, registry, "bob", actor="test", now=NOW)
+    assert entries(home) == {f"everyone/{hers.fingerprint}", f"staff/{hers.fingerprint}"}
+
+
+def test_what_a_killed_mending_left_is_recorded_before_it_is_gone(
+    home: Home, registry: Registry, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admitted(home, registry, authority, "alice", KEY)
+    stray = home.access / "everyone" / ("d" * 64)
+    stray.touch()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(access, "synchronise", killed)
+    with pytest.raises(KeyboardInterrupt):
+        narrow_tree(home, registry, actor="test", now=NOW)
+    assert stray.exists()
+    assert stray.name in registry.events(action="gate.mended")[-1].detail
+
+
+def test_nothing_is_mended_where_somebody_is_let_in(
+    home: Home, registry: Registry, authority: Authority
+) -> None:
+    hers = admitted(home, registry, authority, "alice", KEY)
+    before = len(registry.events(action="gate.mended"))
+    withdraw(home.access, [hers.fingerprint])
+    grant(home, registry, "alice", actor="test", now=NOW)
+    assert entries(home) == {f"everyone/{hers.fingerprint}", f"staff/{hers.fingerprint}"}
+    assert len(registry.events(action="gate.mended")) == before
 
 
 def test_what_a_removed_user_left_in_the_tree_is_taken_out_all_the_same(
@@ -181,3 +231,25 @@ def test_everyone_cannot_be_edited_and_trying_shuts_nobody_out(
     with pytest.raises(InputError):
         remove_group(home, registry, "everyone", actor="test", now=NOW)
     assert entries(home) == before
+
+
+def test_a_group_that_is_removed_admits_nobody_and_that_is_no_drift(
+    home: Home, registry: Registry, authority: Authority
+) -> None:
+    hers = admitted(home, registry, authority, "alice", KEY)
+    before = len(registry.events(action="gate.mended"))
+    remove_group(home, registry, "staff", actor="test", now=NOW)
+    assert entries(home) == {f"everyone/{hers.fingerprint}"}
+    assert len(registry.events(action="gate.mended")) == before
+
+
+@pytest.mark.parametrize("name", ["../registry", ".", "everyone/x", ""])
+def test_a_group_whose_name_is_a_path_removes_nothing(
+    home: Home, registry: Registry, authority: Authority, name: str
+) -> None:
+    admitted(home, registry, authority, "alice", KEY)
+    before = entries(home)
+    with pytest.raises(InputError):
+        remove_group(home, registry, name, actor="test", now=NOW)
+    assert entries(home) == before
+    assert home.registry.exists()
