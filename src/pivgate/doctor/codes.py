@@ -66,6 +66,7 @@ CODES: Final[Mapping[str, tuple[Area, Severity]]] = MappingProxyType(
         "group-empty": (Area.SITES, _W),
         "wildcard-shared": (Area.SITES, _W),
         "server-certificate-unusable": (Area.SITES, _E),
+        "server-certificate-not-yet-valid": (Area.SITES, _E),
         "server-certificate-expired": (Area.SITES, _E),
         "server-certificate-ends-soon": (Area.SITES, _W),
         "site-name-unresolved": (Area.SITES, _W),

@@ -37,9 +37,17 @@ def own_certificates(facts: SitesFacts) -> Iterator[Finding]:
 def dates(facts: SitesFacts, served: ServedFacts, now: datetime) -> Iterator[Finding]:
     """Are the server certificates good for long enough?"""
     for what, certificate in _certificates(facts, served):
-        ends = certificate.not_valid_after_utc
-        life = ends - certificate.not_valid_before_utc
-        if ends < now:
+        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        life = ends - begins
+        if begins > now:
+            yield found(
+                "server-certificate-not-yet-valid",
+                what,
+                f"its certificate is not valid before {begins:%Y-%m-%d %H:%M} UTC: browsers refuse the site",
+                "Set this machine's clock, should it be behind. What Caddy signed itself while the clock was "
+                "ahead, `pivgate up` has signed anew; a certificate of yours: ask its authority for another.",
+            )
+        elif ends < now:
             yield found(
                 "server-certificate-expired",
                 what,

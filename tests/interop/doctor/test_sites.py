@@ -130,6 +130,11 @@ FAULTS: dict[str, tuple[str, Callable[[Patient], object], str]] = {
         lambda patient: patient.write(gated("localhost", "/nowhere/a.pem /nowhere/a.key")),
         "/nowhere/a.pem",
     ),
+    "a certificate that begins later": (
+        "server-certificate-not-yet-valid",
+        lambda patient: own(patient, days=(1, 80)),
+        "not valid before",
+    ),
     "a certificate that ended": (
         "server-certificate-expired",
         lambda patient: own(patient, days=(-90, -1)),
