@@ -15,6 +15,13 @@ from tests.interop.gate.pki import Client
 
 TICK = 0.02
 HOST = "a.test"
+SITE = """
+a.test {{
+	import pivgate admins internal {{
+		reverse_proxy {upstream}
+	}}
+}}
+"""
 
 
 class _Endless(BaseHTTPRequestHandler):

@@ -13,8 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from tests.interop.gate.conftest import Place, made_place
 from tests.interop.gate.pki import Client
-from tests.interop.gate.streams import endless
-from tests.interop.gate.test_sever import SITE
+from tests.interop.gate.streams import SITE, endless
 
 from pivgate.enrolment import reserve
 from pivgate.enrolment.access import bring_tree_to_registry

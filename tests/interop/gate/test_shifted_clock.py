@@ -18,8 +18,7 @@ from tests.interop.gate.conftest import Place, made_place
 from tests.interop.gate.pki import Client, anonymous
 from tests.interop.gate.shifted_clock import Clock, launcher
 from tests.interop.gate.standing_gate import CADDY, Http2, StandingGate
-from tests.interop.gate.streams import HOST, endless
-from tests.interop.gate.test_sever import SITE
+from tests.interop.gate.streams import HOST, SITE, endless
 from tests.interop.gate.test_timeouts import falls_silent, streaming_of
 
 from pivgate.gate.access import withdraw

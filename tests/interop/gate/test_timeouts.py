@@ -8,8 +8,7 @@ import pytest
 from tests.interop.gate.conftest import Place
 from tests.interop.gate.pki import Client
 from tests.interop.gate.standing_gate import StandingGate
-from tests.interop.gate.streams import HOST, SILENT, TICK, Stream, endless, open_streams
-from tests.interop.gate.test_sever import SITE
+from tests.interop.gate.streams import HOST, SILENT, SITE, TICK, Stream, endless, open_streams
 
 from pivgate.gate.admin import AdminApi
 from pivgate.gate.apply import up

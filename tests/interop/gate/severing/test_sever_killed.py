@@ -5,14 +5,13 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.interop.gate.conftest import Place, made_place
+from tests.interop.gate.conftest import Place
 from tests.interop.gate.pki import Client
-from tests.interop.gate.streams import endless, open_streams
-from tests.interop.gate.test_sever import SITE, ask, still_open
+from tests.interop.gate.severing.conftest import ask, still_open
+from tests.interop.gate.streams import open_streams
 
 from pivgate.gate.apply import up
 from pivgate.gate.own_process import search
@@ -23,33 +22,6 @@ from pivgate.gate.status import read_status
 pytestmark = pytest.mark.interop
 
 CHILD = Path(__file__).with_name("killed_sever.py")
-
-
-@pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with made_place(tmp_path_factory.mktemp("certificates")) as place, endless() as upstream:
-        place.write(SITE.format(upstream=upstream))
-        yield place
-
-
-@pytest.fixture
-def place(standing: Place) -> Place:
-    up(standing.home)
-    return standing
-
-
-@pytest.fixture
-def alice(place: Place) -> Client:
-    client = place.authority.client("alice")
-    place.admit("admins", client)
-    return client
-
-
-@pytest.fixture
-def bob(place: Place) -> Client:
-    client = place.authority.client("bob")
-    place.admit("admins", client)
-    return client
 
 
 def die_at(place: Place, function: str, moment: str) -> None:

@@ -4,16 +4,16 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from tests.interop.gate.conftest import Place, made_place
+from tests.interop.gate.conftest import Place
 from tests.interop.gate.pki import Client
+from tests.interop.gate.severing.conftest import ask, still_open
 from tests.interop.gate.standing_gate import StandingGate
-from tests.interop.gate.streams import HOST, Stream, connect, endless, open_streams
+from tests.interop.gate.streams import HOST, connect, open_streams
 
 from pivgate.errors import OpenGateError, PivgateError, StorageError
 from pivgate.gate import process, sever_listeners
@@ -30,52 +30,6 @@ from pivgate.gate.status import read_status
 from pivgate.settings import Home
 
 pytestmark = pytest.mark.interop
-
-SITE = """
-a.test {{
-	import pivgate admins internal {{
-		reverse_proxy {upstream}
-	}}
-}}
-"""
-
-
-@pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A home whose gate is up before answers that do not end."""
-    with made_place(tmp_path_factory.mktemp("certificates")) as place, endless() as upstream:
-        place.write(SITE.format(upstream=upstream))
-        yield place
-
-
-@pytest.fixture
-def place(standing: Place) -> Place:
-    up(standing.home)
-    return standing
-
-
-@pytest.fixture
-def alice(place: Place) -> Client:
-    client = place.authority.client("alice")
-    place.admit("admins", client)
-    return client
-
-
-@pytest.fixture
-def bob(place: Place) -> Client:
-    client = place.authority.client("bob")
-    place.admit("admins", client)
-    return client
-
-
-def ask(place: Place, client: Client) -> int:
-    gate = StandingGate(place.home.root, place.home.authority_certificate, port=place.port)
-    return gate.ask(client.context(), HOST, path="/short").status
-
-
-def still_open(streams: list[Stream], patience: float = 5.0) -> list[str]:
-    deadline = time.monotonic() + patience
-    return [one.name for one in streams if not one.await_end(max(0.0, deadline - time.monotonic()))]
 
 
 def leftovers(home: Home) -> set[str]:
