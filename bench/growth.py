@@ -67,7 +67,7 @@ def _compare(what: str, of: str, size: int, rounds: int, turn: Callable[[Place],
         for there, people in ((small, _SMALL), (large, size)):
             fill(there, people)
             if of == "in force":
-                bring_tree_to_registry(there.home, there.registry, now())
+                bring_tree_to_registry(there.home, there.registry, actor=ACTOR, now=now())
         values = take_in_turn(rounds, {"small": lambda: turn(small), "large": lambda: turn(large)})
     return Comparison(
         FIGURE,

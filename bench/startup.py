@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.comparison import Aim, Comparison
 from bench.options import Options
-from bench.place import Place, now, place
+from bench.place import ACTOR, Place, now, place
 from bench.rounds import milliseconds, run_quietly, take_in_turn
 from bench.sites import open_gate, static_upstream
 from pivgate.enrolment.access import bring_tree_to_registry
@@ -22,7 +22,7 @@ def measure(options: Options) -> Iterator[Comparison]:
     """Run each command in turn, with a gate that runs and real certificates to revoke."""
     with place() as there, static_upstream() as port:
         holders = [there.admit() for _ in range(options.rounds + 1)]
-        bring_tree_to_registry(there.home, there.registry, now())
+        bring_tree_to_registry(there.home, there.registry, actor=ACTOR, now=now())
         open_gate(there, port)
         victims = iter(holders)
         scripts = Path(sys.executable).parent

@@ -10,7 +10,7 @@ from bench.comparison import Comparison
 from bench.gate.cost import cpu_seconds
 from bench.gate.load import keep_alive
 from bench.options import Options
-from bench.place import Place, free_port, now, place
+from bench.place import ACTOR, Place, free_port, now, place
 from bench.sites import add_gated, caddy, static_upstream
 from pivgate.enrolment.access import bring_tree_to_registry
 from pivgate.gate.apply import prepare
@@ -37,7 +37,7 @@ def measure(options: Options) -> Iterator[Comparison]:
     """Send the same requests through none of the parts, the first, the first two, and so on."""
     with place() as there, static_upstream() as upstream:
         holder = there.admit()
-        bring_tree_to_registry(there.home, there.registry, now())
+        bring_tree_to_registry(there.home, there.registry, actor=ACTOR, now=now())
         add_gated(there, upstream)
         ports = {NOTHING: free_port()} | {f"+ {name}": free_port() for name, _ in _PARTS}
         rates: dict[str, list[float]] = {name: [] for name in ports}

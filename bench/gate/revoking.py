@@ -55,7 +55,7 @@ def _taken(options: Options, size: int) -> dict[str, list[Ends]]:
         upstream = stack.enter_context(_endless_upstream())
         holders = [there.admit() for _ in range(_WAYS * (options.rounds + 1))]
         fill(there, size)
-        bring_tree_to_registry(there.home, there.registry, now())
+        bring_tree_to_registry(there.home, there.registry, actor=ACTOR, now=now())
         open_gate(there, upstream)
         tree = there.root / "asked"
         tree.mkdir()
@@ -106,7 +106,7 @@ def _revoke(there: Place, holder: Holder, *, severing: bool = False) -> None:
     )
     if severing:
         sever(there.home, begun)
-    narrow_tree(there.home, there.registry, now())
+    narrow_tree(there.home, there.registry, actor=ACTOR, now=now())
 
 
 def _ends(options: Options, holder: Holder, port: int, withdraw: Callable[[Holder], None]) -> Ends:

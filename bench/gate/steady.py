@@ -13,7 +13,7 @@ from bench.gate.lists import RevocationList
 from bench.gate.load import handshakes, keep_alive
 from bench.gate.peers import Peer
 from bench.options import Options
-from bench.place import Holder, Place, now, place
+from bench.place import ACTOR, Holder, Place, now, place
 from bench.sites import open_gate, static_upstream
 from pivgate.enrolment.access import bring_tree_to_registry
 from pivgate.gate.process import running
@@ -55,13 +55,13 @@ def measure(options: Options) -> Iterator[Comparison]:
     taken: dict[int, Readings] = {}
     with place() as there, static_upstream() as upstream:
         holder = there.admit()
-        bring_tree_to_registry(there.home, there.registry, now())
+        bring_tree_to_registry(there.home, there.registry, actor=ACTOR, now=now())
         open_gate(there, upstream)
         before = 0
         for size in options.sizes:
             fill(there, size - before)
             fill(there, size - before, CertificateState.REVOKED)
-            bring_tree_to_registry(there.home, there.registry, now())
+            bring_tree_to_registry(there.home, there.registry, actor=ACTOR, now=now())
             before = size
             taken[size] = _readings(options, there, holder, upstream, size)
             yield from _beside_plain(taken[size], size)

@@ -66,7 +66,7 @@ def keep_the_tree() -> None:
     """Let withdrawals be without effect, as on a disk that lies, when the environment says so."""
     if os.environ.get(STUBBORN_TREE):
         access.withdraw = lambda _tree, fingerprints: len(list(fingerprints))
-        access.synchronise = lambda _tree, _wanted: access.Changes(frozenset(), frozenset())
+        access.synchronise = lambda _tree, _wanted: None
 
 
 def die_in_a_function() -> None:

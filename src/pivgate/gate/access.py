@@ -26,19 +26,6 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Changes:
-    """What bringing the tree to the registry changed.
-
-    Attributes:
-        added: Entries created.
-        removed: Paths removed, relative to the tree: entries, and whatever did not belong there.
-    """
-
-    added: frozenset[Entry]
-    removed: frozenset[str]
-
-
-@dataclass(frozen=True)
 class Drift:
     """How the tree differs from what is wanted. It is false when it does not.
 
@@ -56,15 +43,12 @@ class Drift:
         return bool(self.extra or self.missing or self.foreign)
 
 
-def synchronise(tree: Path, wanted: Iterable[Entry]) -> Changes:
+def synchronise(tree: Path, wanted: Iterable[Entry]) -> None:
     """Bring the tree to what is wanted: first everything else goes, then what is missing comes.
 
     Args:
         tree: The access tree; created when missing. Its parent must exist.
         wanted: Every entry that is to be there.
-
-    Returns:
-        What was changed.
 
     Raises:
         InputError: An entry has a name that must never be in the tree. What is not wanted has been removed,
@@ -79,9 +63,7 @@ def synchronise(tree: Path, wanted: Iterable[Entry]) -> Changes:
         removals.raise_failure()
         for entry in sorted(entries - sound):
             raise _unsound(*entry)
-        added = sound - present
-        _add(root, added)
-    return Changes(added, frozenset(removals.removed))
+        _add(root, sound - present)
 
 
 def withdraw(tree: Path, fingerprints: Iterable[str], only: str | None = None) -> int:
@@ -111,7 +93,7 @@ def withdraw(tree: Path, fingerprints: Iterable[str], only: str | None = None) -
         for group, folder in _groups(root, removals):
             here = [name for name in names if only in (None, group) and folder.holds(name)]
             for name in here:
-                removals.remove(folder, name, group)
+                removals.remove(folder, name)
             if here:
                 folder.sync()
                 count += len(here)
@@ -172,15 +154,12 @@ class _Removals:
 
     def __init__(self) -> None:
         self._failure: StorageError | None = None
-        self.removed: set[str] = set()
 
-    def remove(self, folder: Folder, name: str, *above: str) -> None:
+    def remove(self, folder: Folder, name: str) -> None:
         try:
             folder.remove(name)
         except StorageError as error:
             self.fail(error)
-        else:
-            self.removed.add(_shown(*above, name))
 
     def fail(self, error: StorageError) -> None:
         self._failure = self._failure or StorageError(
@@ -219,15 +198,16 @@ def _keep_only(root: Folder, wanted: frozenset[Entry]) -> tuple[frozenset[Entry]
     present: set[Entry] = set()
     for group, folder in _groups(root, removals):
         names = by_group.get(group, set())
-        before = len(removals.removed)
+        narrowed = False
         for name, is_entry in folder.files():
             if is_entry and name in names:
                 present.add((group, name))
             else:
-                removals.remove(folder, name, group)
+                removals.remove(folder, name)
+                narrowed = True
         if not names:
             removals.remove(root, group)
-        elif len(removals.removed) > before:
+        elif narrowed:
             folder.sync()
     root.sync()
     return frozenset(present), removals
