@@ -5,11 +5,11 @@ Withdrawing: tree first, then registry. Granting: registry first, then tree. A p
 two leaves the tree narrower than the registry. Only what grants something to that very person, and
 ``pivgate up``, which says so, widens it again: a withdrawal that was cut short never comes back by the way.
 
-Whatever else differs was done to the tree by somebody else. It is an event, written before it is mended, so
-that a process killed in between loses no trace of it; and it is mended where it cannot be written.
+Whatever else differs was done to the tree by somebody else, or by time. It is an event, written before it is
+mended, so that a process killed in between loses no trace of it; and it is mended where it cannot be written.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,7 +23,7 @@ from pivgate.registry.states import CertificateState, KeyState, RevocationReason
 from pivgate.registry.store import Registry
 from pivgate.settings import Home
 
-# How many paths of the access tree one event names.
+# How many paths of each kind one event names.
 _SHOWN = 20
 
 
@@ -88,18 +88,31 @@ def _mend(
     """Record how the tree differs and mend it, whatever comes of recording it."""
     try:
         if found:
+            missing = ["/".join(entry) for entry in sorted(found.missing)[:_SHOWN]]
+            extra = [_described(registry, entry, now) for entry in sorted(found.extra)[:_SHOWN]]
+            foreign = sorted(found.foreign)[:_SHOWN]
             detail = {
-                "added": _listed("/".join(entry) for entry in found.missing),
-                "removed": _listed({*("/".join(entry) for entry in found.extra), *found.foreign}),
+                "added": _listed(missing, len(found.missing)),
+                "removed": _listed([*extra, *foreign], len(found.extra) + len(found.foreign)),
             }
             registry.append_event("gate.mended", str(home.access), detail, actor=actor, now=now)
     finally:
         synchronise(home.access, wanted)
 
 
-def _listed(paths: Iterable[str]) -> str:
-    names = sorted(paths)
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+def _described(registry: Registry, entry: Entry, now: datetime) -> str:
+    """Return an entry, and whether it is there only because its certificate has reached its end since."""
+    group, fingerprint = entry
+    try:
+        expired = registry.certificate(fingerprint).state_at(now) is CertificateState.EXPIRED
+    except UnknownError:
+        expired = False
+    return f"{group}/{fingerprint}{' (expired)' * expired}"
+
+
+def _listed(shown: Sequence[str], of: int) -> str:
+    more = of - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _withdraw(

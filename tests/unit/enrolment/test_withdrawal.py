@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -153,6 +153,24 @@ def test_what_the_registry_does_not_know_is_taken_out_after_a_withdrawal(
     event = registry.events(action="gate.mended")[-1]
     assert event.actor == "carol"
     assert json.loads(event.detail) == {"added": "", "removed": f"everyone/{'d' * 64}"}
+
+
+def test_what_has_only_expired_is_told_from_what_somebody_put_there(
+    home: Home, registry: Registry, authority: Authority
+) -> None:
+    his = admitted(home, registry, authority, "bob", KEY)
+    strays = sorted(f"everyone/{number:064x}" for number in range(1, 31))
+    for stray in strays:
+        (home.access / stray).touch()
+    later = his.not_after + timedelta(days=1)
+    narrow_tree(home, registry, actor="test", now=later)
+    removed = json.loads(registry.events(action="gate.mended")[-1].detail)["removed"]
+    assert removed == f"{', '.join(strays[:20])} and 11 more"
+    (home.access / "everyone").mkdir(exist_ok=True)
+    (home.access / f"everyone/{his.fingerprint}").touch()
+    narrow_tree(home, registry, actor="test", now=later)
+    removed = json.loads(registry.events(action="gate.mended")[-1].detail)["removed"]
+    assert removed == f"everyone/{his.fingerprint} (expired)"
 
 
 def test_what_is_too_much_goes_even_when_that_cannot_be_recorded(
