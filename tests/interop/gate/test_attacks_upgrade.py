@@ -3,7 +3,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -30,7 +30,7 @@ class Switching:
     requests: list[str] = field(default_factory=list)
 
     def serve(self, connection: socket.socket) -> None:
-        with connection:
+        with connection, suppress(ConnectionError):
             head = b""
             while b"\r\n\r\n" not in head:
                 if not (received := connection.recv(65536)):

@@ -6,7 +6,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -34,7 +34,8 @@ def answering(
                     connection, _ = listener.accept()
                 except OSError:
                     return
-                with connection:
+                # Who has given up waiting, or was killed, hears nothing.
+                with connection, suppress(ConnectionError):
                     requests.append(_request(connection, until))
                     if len(requests) > drops:
                         connection.sendall(answer)
@@ -52,7 +53,7 @@ def answering(
 def _request(connection: socket.socket, until: bytes) -> bytes:
     data = b""
     while until not in data:
-        data += connection.recv(65536)
+        data += _some(connection)
     head, _, body = data.partition(b"\r\n\r\n")
     length = next(
         (
@@ -63,8 +64,14 @@ def _request(connection: socket.socket, until: bytes) -> bytes:
         0,
     )
     while len(body) < length:
-        body += connection.recv(65536)
+        body += _some(connection)
     return head + b"\r\n\r\n" + body
+
+
+def _some(connection: socket.socket) -> bytes:
+    if not (data := connection.recv(65536)):
+        raise ConnectionAbortedError("the request has no end")
+    return data
 
 
 def reply(status: str, body: str = "") -> bytes:
