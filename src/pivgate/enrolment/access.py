@@ -47,8 +47,12 @@ def bring_tree_to_registry(home: Home, registry: Registry, *, actor: str, now: d
         How it differed.
     """
     wanted = registry.access(now)
-    found = drift(home.access, wanted)
-    _mend(home, registry, found, wanted, actor=actor, now=now)
+    try:
+        found = drift(home.access, wanted)
+        _record(home, registry, found, actor=actor, now=now)
+    finally:
+        # Also where one folder cannot be read: that must not keep what is too much in the others.
+        synchronise(home.access, wanted)
     return found
 
 
@@ -78,26 +82,24 @@ def _narrow(
 ) -> None:
     """Bring the tree to what is wanted, without letting in anybody who is out, but for the admitted."""
     found = drift(home.access, wanted)
-    too_much = replace(found, missing=frozenset())
-    _mend(home, registry, too_much, wanted - (found.missing - admitted), actor=actor, now=now)
-
-
-def _mend(
-    home: Home, registry: Registry, found: Drift, wanted: frozenset[Entry], *, actor: str, now: datetime
-) -> None:
-    """Record how the tree differs and mend it, whatever comes of recording it."""
     try:
-        if found:
-            missing = ["/".join(entry) for entry in sorted(found.missing)[:_SHOWN]]
-            extra = [_described(registry, entry, now) for entry in sorted(found.extra)[:_SHOWN]]
-            foreign = sorted(found.foreign)[:_SHOWN]
-            detail = {
-                "added": _listed(missing, len(found.missing)),
-                "removed": _listed([*extra, *foreign], len(found.extra) + len(found.foreign)),
-            }
-            registry.append_event("gate.mended", str(home.access), detail, actor=actor, now=now)
+        _record(home, registry, replace(found, missing=frozenset()), actor=actor, now=now)
     finally:
-        synchronise(home.access, wanted)
+        synchronise(home.access, wanted - (found.missing - admitted))
+
+
+def _record(home: Home, registry: Registry, found: Drift, *, actor: str, now: datetime) -> None:
+    """Record how the tree differs, if it does; callers mend it whatever comes of that."""
+    if not found:
+        return
+    missing = ["/".join(entry) for entry in sorted(found.missing)[:_SHOWN]]
+    extra = [_described(registry, entry, now) for entry in sorted(found.extra)[:_SHOWN]]
+    foreign = sorted(found.foreign)[:_SHOWN]
+    detail = {
+        "added": _listed(missing, len(found.missing)),
+        "removed": _listed([*extra, *foreign], len(found.extra) + len(found.foreign)),
+    }
+    registry.append_event("gate.mended", str(home.access), detail, actor=actor, now=now)
 
 
 def _described(registry: Registry, entry: Entry, now: datetime) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Withdrawing access: the tree first, whatever the registry says or fails to say."""
 
+import errno
 import json
 import os
 import sqlite3
@@ -185,6 +186,24 @@ def test_what_is_too_much_goes_even_when_that_cannot_be_recorded(
     monkeypatch.setattr(registry, "append_event", full)
     with pytest.raises(StorageError):
         grant(home, registry, "bob", actor="test", now=NOW)
+    assert entries(home) == {f"everyone/{hers.fingerprint}", f"staff/{hers.fingerprint}"}
+
+
+def test_a_folder_that_cannot_be_read_keeps_nothing_in_the_others(
+    home: Home, registry: Registry, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hers = admitted(home, registry, authority, "alice", KEY)
+    (home.access / "everyone" / ("d" * 64)).touch()
+    really = os.open
+
+    def broken(path: str, flags: int, *more: int, dir_fd: int | None = None) -> int:
+        if path == "staff":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return really(path, flags, *more, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", broken)
+    with pytest.raises(StorageError):
+        bring_tree_to_registry(home, registry, actor="test", now=NOW)
     assert entries(home) == {f"everyone/{hers.fingerprint}", f"staff/{hers.fingerprint}"}
 
 

@@ -28,13 +28,6 @@ def place(standing: Place) -> Place:
 
 
 @pytest.fixture
-def alice(place: Place) -> Client:
-    client = place.authority.client("alice")
-    place.admit("admins", client)
-    return client
-
-
-@pytest.fixture
 def bob(place: Place) -> Client:
     client = place.authority.client("bob")
     place.admit("admins", client)
